@@ -1,0 +1,1 @@
+"""Orbit cameras, their rays, their samplers and the words for where they stand."""
