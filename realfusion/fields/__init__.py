@@ -1,0 +1,1 @@
+"""Functions of position and direction: the radiance field and the background."""

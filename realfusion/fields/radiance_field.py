@@ -1,0 +1,128 @@
+"""The radiance field: a hash grid and a small network, evaluated in one kernel."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from realfusion.fields.config import FieldConfig
+from realfusion.ops.hash_grid import HashGridLayout
+from realfusion.ops.radiance_field import (
+    DensityBlob,
+    FieldSamples,
+    radiance_field,
+    radiance_field_finite_difference,
+)
+
+TABLE_INIT_RANGE = 1e-4
+"""instant-ngp initialises its tables uniformly within this range."""
+NUM_OUTPUTS = 4
+"""Log-density, and three albedo logits."""
+
+
+class RadianceField(nn.Module):
+    """Density, albedo and normals of the scene (RealFusion Sec. 3.2; instant-ngp).
+
+    The density is `exp(h + blob)`, with a Gaussian blob at the origin that gives the
+    optimisation an object to start from (DreamFusion, App. A).
+    """
+
+    def __init__(self, config: FieldConfig, *, generator: torch.Generator) -> None:
+        """Initialise table and network.
+
+        Args:
+            config: Layout, network and density.
+            generator: CPU generator of the initial parameters.
+        """
+        super().__init__()
+        self.config = config
+        self.layout = HashGridLayout(
+            num_levels=config.num_levels,
+            num_features=config.num_features,
+            base_resolution=config.base_resolution,
+            finest_resolution=config.finest_resolution,
+            log2_table_size=config.log2_table_size,
+            indexing=config.indexing,
+            interpolation=config.interpolation,
+        )
+        self.blob = DensityBlob(density=config.blob_density, radius=config.blob_radius)
+        width, inputs = config.hidden_width, self.layout.num_outputs
+        table = torch.empty(self.layout.num_entries, config.num_features)
+        self.table = nn.Parameter(
+            table.uniform_(-TABLE_INIT_RANGE, TABLE_INIT_RANGE, generator=generator)
+        )
+        self.w1 = _kaiming(width, inputs, generator)
+        self.b1 = nn.Parameter(torch.zeros(width))
+        self.w2 = _kaiming(width, width, generator)
+        self.b2 = nn.Parameter(torch.zeros(width))
+        self.w3 = _kaiming(NUM_OUTPUTS, width, generator)
+        self.b3 = nn.Parameter(torch.zeros(NUM_OUTPUTS))
+
+    @property
+    def network_parameters(self) -> tuple[nn.Parameter, ...]:
+        """Weights and biases in the order the kernel takes them."""
+        return (self.w1, self.b1, self.w2, self.b2, self.w3, self.b3)
+
+    def forward(
+        self,
+        positions: Float[Tensor, "num_samples 3"],
+        *,
+        num_active_levels: int | None = None,
+        with_normals: bool = True,
+    ) -> FieldSamples:
+        """Evaluate the field.
+
+        Args:
+            positions: World positions; outside the box the density is 0.
+            num_active_levels: Levels in use, coarse to fine; all if None.
+            with_normals: Whether normals are wanted (they cost about as much again).
+
+        Returns:
+            Densities (1/unit), albedo in [0, 1] and unit normals, differentiable in
+            the parameters.
+        """
+        config = self.config
+        if with_normals and config.normals != "analytic":
+            return radiance_field_finite_difference(
+                positions,
+                self.table,
+                self.network_parameters,
+                self.layout,
+                bound=config.bound,
+                blob=self.blob,
+                num_active_levels=num_active_levels,
+                epsilon=config.normal_epsilon,
+                taps=6 if config.normals == "central" else 4,
+            )
+        return radiance_field(
+            positions,
+            self.table,
+            self.network_parameters,
+            self.layout,
+            bound=config.bound,
+            blob=self.blob,
+            num_active_levels=num_active_levels,
+            with_normals=with_normals,
+        )
+
+    @torch.no_grad()
+    def density(
+        self,
+        positions: Float[Tensor, "num_samples 3"],
+        *,
+        num_active_levels: int | None = None,
+    ) -> Float[Tensor, "num_samples"]:
+        """Densities (1/unit) alone, without gradients."""
+        samples = self(
+            positions, num_active_levels=num_active_levels, with_normals=False
+        )
+        return samples.densities
+
+
+def _kaiming(rows: int, columns: int, generator: torch.Generator) -> nn.Parameter:
+    bound = math.sqrt(6.0 / columns)
+    weight = torch.empty(rows, columns)
+    return nn.Parameter(weight.uniform_(-bound, bound, generator=generator))

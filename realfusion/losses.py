@@ -1,0 +1,132 @@
+"""The terms of the objective: pure functions, scalar out, unweighted.
+
+RealFusion, Eq. 5: L = L_SDS + λ_image L_image + λ_mask L_mask + λ_normals L_normals,
+with the orientation, entropy and sparsity terms of its implementation.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+SMOOTHING_KERNEL_PX = 9
+"""Width of the blur of the normal regulariser (RealFusion Sec. 3.4)."""
+ENTROPY_MARGIN = 1e-5
+SPARSITY_OFFSET = 0.01
+
+
+def image_loss(
+    rendered: Float[Tensor, "num_rays 3"], target: Float[Tensor, "num_rays 3"]
+) -> Float[Tensor, ""]:
+    """Mean squared colour difference to the photo (RealFusion, L_rec)."""
+    return functional.mse_loss(rendered, target)
+
+
+def mask_loss(
+    opacity: Float[Tensor, "num_rays"], target: Float[Tensor, "num_rays"]
+) -> Float[Tensor, ""]:
+    """Mean squared difference of opacity to the photo's mask (RealFusion, L_rec)."""
+    return functional.mse_loss(opacity, target)
+
+
+def score_distillation_loss(
+    latents: Float[Tensor, "batch channels height width"],
+    weighted_residual: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, ""]:
+    """A scalar whose gradient is score distillation's (DreamFusion, Eq. 3).
+
+    0.5 ‖z − stopgrad(z − w (ε̂ − ε))‖², so that its gradient in z is w (ε̂ − ε) over
+    the number of elements. The mean over elements, not the sum, keeps one weight
+    meaningful for priors of any latent size. Being an ordinary loss it shares one
+    backward pass, and any gradient scaling, with all other terms (the original release
+    left it out of the scaling, which made the prior 65536 times too weak).
+
+    Args:
+        latents: The encoded views, with gradient.
+        weighted_residual: w(t) (ε̂ − ε); no gradient flows into it.
+
+    Returns:
+        The surrogate; its value is half the mean squared weighted residual.
+    """
+    target = (latents - weighted_residual).detach()
+    return 0.5 * functional.mse_loss(latents, target)
+
+
+def normal_smoothness_loss(
+    normals: Float[Tensor, "height width 3"],
+) -> Float[Tensor, ""]:
+    """Rendered normals against their own blur (RealFusion, Eq. 6).
+
+    ‖N − stopgrad(blur(N, 9))‖², averaged over pixels.
+
+    Args:
+        normals: Normal image of a view.
+
+    Returns:
+        The loss, differentiable in `normals`.
+    """
+    image = normals.permute(2, 0, 1)[None]
+    margin = SMOOTHING_KERNEL_PX // 2
+    kernel = gaussian_kernel(SMOOTHING_KERNEL_PX).to(image)
+    blurred = functional.pad(image.detach(), (margin,) * 4, mode="replicate")
+    rows = kernel.view(1, 1, -1, 1).expand(3, 1, -1, 1)
+    columns = kernel.view(1, 1, 1, -1).expand(3, 1, 1, -1)
+    blurred = functional.conv2d(blurred, rows, groups=3)
+    blurred = functional.conv2d(blurred, columns, groups=3)
+    return functional.mse_loss(image, blurred)
+
+
+def gaussian_kernel(width: int) -> Float[Tensor, "width"]:
+    """Normalised Gaussian of `width` taps, standard deviation as OpenCV's default."""
+    sigma = 0.3 * ((width - 1) * 0.5 - 1.0) + 0.8
+    offsets = torch.arange(width, dtype=torch.float32) - (width - 1) / 2
+    kernel = torch.exp(-0.5 * (offsets / sigma).square())
+    return kernel / kernel.sum()
+
+
+def orientation_loss(back_facing: Float[Tensor, "num_rays"]) -> Float[Tensor, ""]:
+    """Visible normals must not face away from the camera (Ref-NeRF, Eq. 11)."""
+    return back_facing.mean()
+
+
+def opacity_entropy_loss(opacity: Float[Tensor, "num_rays"]) -> Float[Tensor, ""]:
+    """Binary entropy of the rays' opacities, in bits: rays hit or miss, not half."""
+    chance = opacity.clamp(ENTROPY_MARGIN, 1.0 - ENTROPY_MARGIN)
+    entropy = -chance * chance.log2() - (1.0 - chance) * (1.0 - chance).log2()
+    return entropy.mean()
+
+
+def opacity_sparsity_loss(opacity: Float[Tensor, "num_rays"]) -> Float[Tensor, ""]:
+    """Prefers empty space (DreamFusion, App. A): mean of √(opacity² + 0.01)."""
+    return (opacity.square() + SPARSITY_OFFSET).sqrt().mean()
+
+
+class _ClipGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values, max_norm):  # noqa: ANN001, D102
+        ctx.max_norm = max_norm
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx, grad):  # noqa: ANN001, D102
+        norm = torch.linalg.vector_norm(grad.float())
+        scale = (ctx.max_norm / norm.clamp(min=1e-12)).clamp(max=1.0)
+        return grad * scale.to(grad.dtype), None
+
+
+def clip_gradient(values: Tensor, max_norm: float) -> Tensor:
+    """The identity, whose backward pass shortens gradients longer than `max_norm`.
+
+    Put on the input of one term it clips that term alone (the clipping of D-SDS put
+    where it belongs), unlike clipping the sum of all terms at the parameters.
+
+    Args:
+        values: The input of a term.
+        max_norm: Largest 2-norm of the gradient that passes.
+
+    Returns:
+        `values`.
+    """
+    return _ClipGradient.apply(values, max_norm)

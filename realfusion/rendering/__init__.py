@@ -1,0 +1,1 @@
+"""From a field and rays to images: occupancy, marching, compositing, shading."""

@@ -1,0 +1,44 @@
+"""Settings of the renderer (standard library only, so that `--help` stays light)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererConfig:
+    """Ray marching and the occupancy grid."""
+
+    steps_across: int = 512
+    """Steps along the diagonal of the scene's box; the step size follows from it."""
+    cone_angle: float = 0.0
+    """Growth of the step with distance (instant-ngp); 0 keeps the step constant."""
+    early_stop_transmittance: float = 1e-4
+    """A ray ends where less light than this passes."""
+    occupancy_resolution: int = 128
+    """Cells along an edge of the occupancy grid, a power of two."""
+    occupancy_interval: int = 16
+    """Steps between two updates of the occupancy grid."""
+    occupancy_decay: float = 0.95
+    """Factor on a cell's remembered density at each update."""
+    occupancy_threshold: float = 10.0
+    """Densities (1/unit) above this always count as occupied; below it the mean
+    density is the threshold, as in instant-ngp."""
+    occupancy_warmup: int = 256
+    """Steps during which each update visits every cell."""
+    sample_capacity: int = 2**22
+    """Most samples of one marching call before it grows (and says so)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadingConfig:
+    """How the views that the prior judges are lit (DreamFusion, Sec. 3.1)."""
+
+    albedo_until: float = 0.2
+    """Fraction of the run in which only plain albedo is rendered."""
+    albedo_probability: float = 1.0
+    """Share of plain albedo afterwards; the rest is lit."""
+    textureless_probability: float = 0.5
+    """Share of the lit views that are rendered without texture."""
+    ambient: float = 0.1
+    """Part of the light that comes from everywhere."""

@@ -1,0 +1,93 @@
+"""The occupancy grid: which cells of the box a ray need not visit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from realfusion.ops.occupancy import (
+    occupancy_cell_points,
+    pack_occupancy,
+    update_occupancy_,
+)
+from realfusion.rendering.config import RendererConfig
+
+SAMPLED_SHARE = 4
+"""After the warm-up an update visits 1/4 of the cells at random and as many of the
+occupied ones (instant-ngp, App. E)."""
+CHUNK = 2**18
+
+
+class OccupancyGrid(nn.Module):
+    """A running maximum of the density in each cell, and one bit a cell made of it.
+
+    Attributes:
+        density_ema: Remembered densities (1/unit), [resolution³] in Morton order.
+        bits: Occupied cells, packed eight to a byte in Morton order.
+    """
+
+    density_ema: Tensor
+    bits: Tensor
+
+    def __init__(self, config: RendererConfig, bound: float) -> None:
+        """All cells start occupied, so that the first steps miss nothing.
+
+        Args:
+            config: Resolution, decay and thresholds.
+            bound: Half the edge of the box, in world units.
+        """
+        super().__init__()
+        self.config, self.bound = config, bound
+        cells = config.occupancy_resolution**3
+        self.register_buffer("density_ema", torch.zeros(cells))
+        self.register_buffer("bits", torch.full((cells // 8,), 255, dtype=torch.uint8))
+
+    @torch.no_grad()
+    def update(
+        self,
+        density: Callable[[Tensor], Tensor],
+        *,
+        every_cell: bool,
+        generator: torch.Generator,
+    ) -> None:
+        """Query the density in some or all cells and rebuild the bits.
+
+        Args:
+            density: Densities (1/unit) of world positions [M, 3].
+            every_cell: Visit all cells rather than a sample of them.
+            generator: CPU generator of the cells and of the points within them.
+        """
+        resolution = self.config.occupancy_resolution
+        cells = self._choose_cells(every_cell, generator)
+        for chunk in cells.split(CHUNK):
+            noise = torch.rand(len(chunk), 3, generator=generator).to(chunk.device)
+            points = occupancy_cell_points(chunk, resolution, self.bound, noise)
+            update_occupancy_(
+                self.density_ema, chunk, density(points), self.config.occupancy_decay
+            )
+        threshold = self.density_ema.mean().clamp(max=self.config.occupancy_threshold)
+        self.bits.copy_(pack_occupancy(self.density_ema, threshold))
+
+    def _choose_cells(self, every_cell: bool, generator: torch.Generator) -> Tensor:
+        device, total = self.density_ema.device, self.density_ema.numel()
+        if every_cell:
+            return torch.arange(total, device=device)
+        count = total // SAMPLED_SHARE
+        uniform = torch.randint(total, (count,), generator=generator).to(device)
+        occupied = self._occupied_cells()
+        if len(occupied) == 0:
+            return uniform.unique()
+        picks = torch.randint(len(occupied), (count,), generator=generator).to(device)
+        return torch.cat([uniform, occupied[picks]]).unique()
+
+    def _occupied_cells(self) -> Tensor:
+        places = torch.arange(8, device=self.bits.device, dtype=torch.uint8)
+        flags = (self.bits[:, None] >> places) & 1
+        return flags.flatten().nonzero().flatten()
+
+    @property
+    def occupied_fraction(self) -> float:
+        """Share of the cells that rays visit."""
+        return len(self._occupied_cells()) / self.density_ema.numel()

@@ -1,0 +1,1 @@
+"""The optimisation: schedules, objective, one step, the loop, checkpoints."""

@@ -1,0 +1,149 @@
+"""Settings of a reconstruction (standard library only, so that `--help` stays light)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from realfusion.cameras.config import CameraSamplingConfig, ReferenceCameraConfig
+from realfusion.fields.config import BackgroundConfig, FieldConfig
+from realfusion.priors.config import ScoreDistillationConfig
+from realfusion.rendering.config import RendererConfig, ShadingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermConfig:
+    """Weight of one term of the objective over the run."""
+
+    initial: float = 0.0
+    """Weight at the beginning."""
+    final: float | None = None
+    """Weight at the end; the initial one if not given."""
+    begin: float = 0.0
+    """Fraction of the run at which the change from initial to final begins."""
+    end: float = 1.0
+    """Fraction of the run at which the final weight is reached."""
+    clip: float | None = None
+    """Largest norm of the gradient this term may send into its rendered input."""
+
+
+def _term(initial: float, **values: float) -> TermConfig:
+    return field(default_factory=lambda: TermConfig(initial=initial, **values))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """Weights of the terms (RealFusion, Eq. 5 and its release)."""
+
+    image: TermConfig = _term(10.0)
+    """Colours of the reference view against the photo."""
+    mask: TermConfig = _term(5.0)
+    """Opacity of the reference view against the photo's mask."""
+    prior: TermConfig = _term(1.0)
+    """Score distillation on random views."""
+    normal_smoothness: TermConfig = _term(0.5)
+    """Normal images of random views against their own blur."""
+    orientation: TermConfig = _term(0.01)
+    """Visible normals that face away."""
+    entropy: TermConfig = _term(0.01)
+    """Half-transparent rays."""
+    sparsity: TermConfig = _term(0.0)
+    """Opaque rays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarseToFineConfig:
+    """Levels of the hash grid in use over the run (RealFusion, Sec. 3.4)."""
+
+    initial_fraction: float = 0.5
+    """Share of the levels in use at the beginning."""
+    begin: float = 0.5
+    """Fraction of the run at which finer levels start to join."""
+    end: float = 0.5
+    """Fraction of the run at which all levels are in use; equal to `begin` they join
+    at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam or AdamW, with a rate of its own for the hash grid."""
+
+    kind: Literal["adam", "adamw"] = "adamw"
+    """The update rule."""
+    learning_rate: float = 1e-3
+    """Rate of the networks."""
+    grid_learning_rate: float = 1e-2
+    """Rate of the hash grid."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Decay of the moments."""
+    eps: float = 1e-15
+    """Added to the denominator; tiny, since rare grid entries have tiny gradients."""
+    weight_decay: float = 0.0
+    """Decoupled decay of the networks' weights (adamw)."""
+    final_rate_fraction: float = 1.0
+    """Rates fall exponentially to this share of their start."""
+    loss_scale: float = 1.0
+    """Factor on the whole objective before the backward pass, divided out of the
+    gradients afterwards; keeps small gradients alive in a half-precision prior."""
+    ema_decay: float = 0.95
+    """Per-step decay of the averaged parameters that previews and results use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialShapeConfig:
+    """What the density looks like before the first step."""
+
+    kind: Literal["blob", "silhouette"] = "blob"
+    """The Gaussian blob alone, or the photo's silhouette inflated into a body."""
+    steps: int = 100
+    """With `silhouette`: steps of fitting the density to the inflated body."""
+    points: int = 8192
+    """With `silhouette`: points a step."""
+    depth_scale: float = 1.0
+    """With `silhouette`: depth of the body in units of its inflated half-width."""
+    log_density: float = 3.0
+    """With `silhouette`: log-density inside, and minus that outside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryConfig:
+    """What happens when a loss or a gradient is not finite."""
+
+    snapshot_interval: int = 50
+    """Steps between two states that can be returned to."""
+    rate_factor: float = 0.5
+    """Factor on all learning rates after each recovery."""
+    max_recoveries: int = 3
+    """Recoveries before the run gives up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionConfig:
+    """Everything that decides a reconstruction, but for the image and the prior."""
+
+    iterations: int = 1000
+    """Optimisation steps."""
+    reference_size: int = 128
+    """Pixels along an edge of the photo as it is fitted."""
+    reference_rays: int = 4096
+    """Pixels of the photo that one step looks at."""
+    prior_view_size: int = 64
+    """Pixels along an edge of the random views."""
+    prior_views: int = 1
+    """Random views a step."""
+    reference_camera: ReferenceCameraConfig = field(
+        default_factory=ReferenceCameraConfig
+    )
+    cameras: CameraSamplingConfig = field(default_factory=CameraSamplingConfig)
+    field: FieldConfig = field(default_factory=FieldConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    renderer: RendererConfig = field(default_factory=RendererConfig)
+    shading: ShadingConfig = field(default_factory=ShadingConfig)
+    coarse_to_fine: CoarseToFineConfig = field(default_factory=CoarseToFineConfig)
+    initial_shape: InitialShapeConfig = field(default_factory=InitialShapeConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    score_distillation: ScoreDistillationConfig = field(
+        default_factory=ScoreDistillationConfig
+    )
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)

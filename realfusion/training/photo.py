@@ -1,0 +1,87 @@
+"""The input photo as the objective sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from realfusion.cameras.camera import Camera, Rays
+from realfusion.cameras.config import ReferenceCameraConfig
+
+
+def reference_camera(config: ReferenceCameraConfig) -> Camera:
+    """The camera that took the photo."""
+    return Camera(
+        azimuth_deg=0.0,
+        elevation_deg=config.elevation_deg,
+        radius=config.radius,
+        fov_y_deg=config.fov_y_deg,
+    )
+
+
+@dataclass(frozen=True)
+class Photo:
+    """The photo, resized, with the ray of every pixel.
+
+    Attributes:
+        premultiplied: Colours times alpha, one row a pixel.
+        alpha: The mask, in [0, 1].
+        rays: Rays through the pixels.
+        size: Pixels along an edge.
+        camera: The reference camera.
+    """
+
+    premultiplied: Float[Tensor, "num_pixels 3"]
+    alpha: Float[Tensor, "num_pixels"]
+    rays: Rays
+    size: int
+    camera: Camera
+
+    def over(
+        self, background: Tensor, pixels: Tensor | slice = slice(None)
+    ) -> Float[Tensor, "num_rays 3"]:
+        """Colours of some pixels over a background, [3] or [num_rays, 3]."""
+        return (
+            self.premultiplied[pixels] + (1.0 - self.alpha[pixels])[:, None] * background
+        )
+
+
+def prepare_photo(
+    rgba: Float[Tensor, "height width 4"],
+    *,
+    size: int,
+    camera: Camera,
+    device: torch.device | str = "cpu",
+) -> Photo:
+    """Resize the photo (by area, premultiplied) and cast its rays.
+
+    Args:
+        rgba: Straight alpha, values in [0, 1], square.
+        size: Pixels along an edge of the result.
+        camera: The reference camera.
+        device: Where the result is put.
+
+    Returns:
+        The photo.
+
+    Raises:
+        ValueError: If `rgba` is not a square RGBA image.
+    """
+    if rgba.ndim != 3 or rgba.shape[0] != rgba.shape[1] or rgba.shape[2] != 4:
+        raise ValueError(f"rgba must be [S, S, 4], got {list(rgba.shape)}")
+    image = rgba.to(device=device, dtype=torch.float32).permute(2, 0, 1)
+    image = torch.cat([image[:3] * image[3:], image[3:]])[None]
+    if rgba.shape[0] != size:
+        image = functional.interpolate(image, size=(size, size), mode="area")
+    flat = image[0].flatten(1).T.contiguous()
+    return Photo(
+        premultiplied=flat[:, :3].contiguous(),
+        alpha=flat[:, 3].contiguous(),
+        rays=camera.rays(size, size, device=device),
+        size=size,
+        camera=camera,
+    )
