@@ -1,0 +1,1 @@
+"""Arrays to files and back: images, mattes, meshes, videos and reports."""
