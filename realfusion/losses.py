@@ -25,7 +25,7 @@ def image_loss(
 
 
 def mask_loss(
-    opacity: Float[Tensor, "num_rays"], target: Float[Tensor, "num_rays"]
+    opacity: Float[Tensor, num_rays], target: Float[Tensor, num_rays]
 ) -> Float[Tensor, ""]:
     """Mean squared difference of opacity to the photo's mask (RealFusion, L_rec)."""
     return functional.mse_loss(opacity, target)
@@ -78,7 +78,7 @@ def normal_smoothness_loss(
     return functional.mse_loss(image, blurred)
 
 
-def gaussian_kernel(width: int) -> Float[Tensor, "width"]:
+def gaussian_kernel(width: int) -> Float[Tensor, width]:
     """Normalised Gaussian of `width` taps, standard deviation as OpenCV's default."""
     sigma = 0.3 * ((width - 1) * 0.5 - 1.0) + 0.8
     offsets = torch.arange(width, dtype=torch.float32) - (width - 1) / 2
@@ -86,31 +86,31 @@ def gaussian_kernel(width: int) -> Float[Tensor, "width"]:
     return kernel / kernel.sum()
 
 
-def orientation_loss(back_facing: Float[Tensor, "num_rays"]) -> Float[Tensor, ""]:
+def orientation_loss(back_facing: Float[Tensor, num_rays]) -> Float[Tensor, ""]:
     """Visible normals must not face away from the camera (Ref-NeRF, Eq. 11)."""
     return back_facing.mean()
 
 
-def opacity_entropy_loss(opacity: Float[Tensor, "num_rays"]) -> Float[Tensor, ""]:
+def opacity_entropy_loss(opacity: Float[Tensor, num_rays]) -> Float[Tensor, ""]:
     """Binary entropy of the rays' opacities, in bits: rays hit or miss, not half."""
     chance = opacity.clamp(ENTROPY_MARGIN, 1.0 - ENTROPY_MARGIN)
     entropy = -chance * chance.log2() - (1.0 - chance) * (1.0 - chance).log2()
     return entropy.mean()
 
 
-def opacity_sparsity_loss(opacity: Float[Tensor, "num_rays"]) -> Float[Tensor, ""]:
+def opacity_sparsity_loss(opacity: Float[Tensor, num_rays]) -> Float[Tensor, ""]:
     """Prefers empty space (DreamFusion, App. A): mean of √(opacity² + 0.01)."""
     return (opacity.square() + SPARSITY_OFFSET).sqrt().mean()
 
 
 class _ClipGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values, max_norm):  # noqa: ANN001, D102
+    def forward(ctx, values, max_norm):
         ctx.max_norm = max_norm
         return values.view_as(values)
 
     @staticmethod
-    def backward(ctx, grad):  # noqa: ANN001, D102
+    def backward(ctx, grad):
         norm = torch.linalg.vector_norm(grad.float())
         scale = (ctx.max_norm / norm.clamp(min=1e-12)).clamp(max=1.0)
         return grad * scale.to(grad.dtype), None

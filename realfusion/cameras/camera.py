@@ -80,7 +80,7 @@ class Camera:
         """The camera as a JSON object."""
         return asdict(self)
 
-    def position(self) -> Float[Tensor, "3"]:
+    def position(self) -> Float[Tensor, 3]:
         """Camera centre in world space."""
         azimuth, elevation = map(math.radians, (self.azimuth_deg, self.elevation_deg))
         level = math.cos(elevation)
@@ -114,9 +114,7 @@ class Camera:
         """Focal length in pixels of an image `height` pixels high."""
         return 0.5 * height / math.tan(0.5 * math.radians(self.fov_y_deg))
 
-    def rays(
-        self, height: int, width: int, device: torch.device | str = "cpu"
-    ) -> Rays:
+    def rays(self, height: int, width: int, device: torch.device | str = "cpu") -> Rays:
         """Rays through all pixel centres, row by row from the top left.
 
         Args:

@@ -54,7 +54,7 @@ def view_direction(
 
 
 def relative_view_bin(camera: Camera, reference: Camera) -> tuple[int, int]:
-    """Azimuth bin (0 to 7, counter-clockwise from the photo) and elevation bin (0 to 2).
+    """Azimuth bin (0 to 7, counter-clockwise from the photo), elevation bin (0 to 2).
 
     The elevation bins are absolute: level below 28°, high below 58°, overhead above.
     """

@@ -52,7 +52,7 @@ class BackgroundConfig:
     """Background put behind both the photo's object and its rendering. A random colour
     leaves the object no way to imitate its background."""
     random_probability: float = 0.9
-    """With `random`: share of the views that take a random colour; the rest is white."""
+    """With `random`: share of the views with a random colour; the rest is white."""
     hidden_width: int = 32
     """With `learned`: width of the background network."""
     num_frequencies: int = 4

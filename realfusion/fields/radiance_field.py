@@ -114,7 +114,7 @@ class RadianceField(nn.Module):
         positions: Float[Tensor, "num_samples 3"],
         *,
         num_active_levels: int | None = None,
-    ) -> Float[Tensor, "num_samples"]:
+    ) -> Float[Tensor, num_samples]:
         """Densities (1/unit) alone, without gradients."""
         samples = self(
             positions, num_active_levels=num_active_levels, with_normals=False

@@ -52,10 +52,10 @@ class Rendered:
     """
 
     rgb: Float[Tensor, "num_rays 3"]
-    opacity: Float[Tensor, "num_rays"]
-    depth: Float[Tensor, "num_rays"]
+    opacity: Float[Tensor, num_rays]
+    depth: Float[Tensor, num_rays]
     normals: Float[Tensor, "num_rays 3"]
-    back_facing: Float[Tensor, "num_rays"]
+    back_facing: Float[Tensor, num_rays]
     num_samples: int
 
     def over(self, background: Tensor) -> Float[Tensor, "num_rays 3"]:
@@ -222,7 +222,7 @@ class VolumeRenderer:
 
 def _back_facing(
     rays: Rays, samples: RaySamples, values: FieldSamples, weights: Tensor
-) -> Float[Tensor, "num_rays"]:
+) -> Float[Tensor, num_rays]:
     rays_of_samples = samples.ray_indices.long()
     cosines = (values.normals * rays.directions[rays_of_samples]).sum(-1)
     penalty = weights.detach() * cosines.clamp(min=0.0).square()

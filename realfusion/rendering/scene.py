@@ -88,7 +88,7 @@ class Scene(nn.Module):
 
     def density(
         self, positions: Float[Tensor, "num_samples 3"]
-    ) -> Float[Tensor, "num_samples"]:
+    ) -> Float[Tensor, num_samples]:
         """Densities (1/unit) at world positions, without gradients."""
         return self.field.density(positions, num_active_levels=self.num_active_levels)
 

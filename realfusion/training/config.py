@@ -1,8 +1,9 @@
-"""Settings of a reconstruction (standard library only, so that `--help` stays light)."""
+"""Settings of a reconstruction (standard library only: `--help` stays light)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Literal
 
 from realfusion.cameras.config import CameraSamplingConfig, ReferenceCameraConfig
@@ -27,27 +28,37 @@ class TermConfig:
     """Largest norm of the gradient this term may send into its rendered input."""
 
 
-def _term(initial: float, **values: float) -> TermConfig:
-    return field(default_factory=lambda: TermConfig(initial=initial, **values))
-
-
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
     """Weights of the terms (RealFusion, Eq. 5 and its release)."""
 
-    image: TermConfig = _term(10.0)
+    image: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=10.0)
+    )
     """Colours of the reference view against the photo."""
-    mask: TermConfig = _term(5.0)
+    mask: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=5.0)
+    )
     """Opacity of the reference view against the photo's mask."""
-    prior: TermConfig = _term(1.0)
+    prior: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=1.0)
+    )
     """Score distillation on random views."""
-    normal_smoothness: TermConfig = _term(0.5)
+    normal_smoothness: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=0.5)
+    )
     """Normal images of random views against their own blur."""
-    orientation: TermConfig = _term(0.01)
+    orientation: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=0.01)
+    )
     """Visible normals that face away."""
-    entropy: TermConfig = _term(0.01)
+    entropy: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=0.01)
+    )
     """Half-transparent rays."""
-    sparsity: TermConfig = _term(0.0)
+    sparsity: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=0.0)
+    )
     """Opaque rays."""
 
 
@@ -131,19 +142,25 @@ class ReconstructionConfig:
     """Pixels along an edge of the random views."""
     prior_views: int = 1
     """Random views a step."""
-    reference_camera: ReferenceCameraConfig = field(
+    reference_camera: ReferenceCameraConfig = dataclasses.field(
         default_factory=ReferenceCameraConfig
     )
-    cameras: CameraSamplingConfig = field(default_factory=CameraSamplingConfig)
-    field: FieldConfig = field(default_factory=FieldConfig)
-    background: BackgroundConfig = field(default_factory=BackgroundConfig)
-    renderer: RendererConfig = field(default_factory=RendererConfig)
-    shading: ShadingConfig = field(default_factory=ShadingConfig)
-    coarse_to_fine: CoarseToFineConfig = field(default_factory=CoarseToFineConfig)
-    initial_shape: InitialShapeConfig = field(default_factory=InitialShapeConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    score_distillation: ScoreDistillationConfig = field(
+    cameras: CameraSamplingConfig = dataclasses.field(
+        default_factory=CameraSamplingConfig
+    )
+    field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
+    background: BackgroundConfig = dataclasses.field(default_factory=BackgroundConfig)
+    renderer: RendererConfig = dataclasses.field(default_factory=RendererConfig)
+    shading: ShadingConfig = dataclasses.field(default_factory=ShadingConfig)
+    coarse_to_fine: CoarseToFineConfig = dataclasses.field(
+        default_factory=CoarseToFineConfig
+    )
+    initial_shape: InitialShapeConfig = dataclasses.field(
+        default_factory=InitialShapeConfig
+    )
+    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
+    score_distillation: ScoreDistillationConfig = dataclasses.field(
         default_factory=ScoreDistillationConfig
     )
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    recovery: RecoveryConfig = dataclasses.field(default_factory=RecoveryConfig)

@@ -70,7 +70,7 @@ def inflate_silhouette(
 
 def silhouette_log_density(
     photo: Photo, config: InitialShapeConfig, points: Float[Tensor, "num_points 3"]
-) -> Float[Tensor, "num_points"]:
+) -> Float[Tensor, num_points]:
     """The log-density that the inflated silhouette asks for at world points.
 
     Args:
@@ -108,9 +108,7 @@ def fit_initial_shape(
         noise = torch.rand(config.points, 3, generator=generator)
         points = ((2.0 * noise - 1.0) * field.config.bound).to(field.table)
         target = _log_density(thickness, photo.camera, config, points)
-        samples = field(
-            points, num_active_levels=num_active_levels, with_normals=False
-        )
+        samples = field(points, num_active_levels=num_active_levels, with_normals=False)
         # Densities span decades; the bounded difference of soft occupancies does not.
         inside = samples.densities / (1.0 + samples.densities)
         loss = functional.mse_loss(inside, target.sigmoid())
@@ -122,8 +120,8 @@ def fit_initial_shape(
 def _thickness_map(photo: Photo, config: InitialShapeConfig) -> Tensor:
     mask = photo.alpha.reshape(1, 1, photo.size, photo.size).cpu()
     mask = functional.interpolate(mask, size=(SOLVER_SIZE, SOLVER_SIZE), mode="area")
-    extent = 2.0 * photo.camera.radius * math.tan(
-        0.5 * math.radians(photo.camera.fov_y_deg)
+    extent = (
+        2.0 * photo.camera.radius * math.tan(0.5 * math.radians(photo.camera.fov_y_deg))
     )
     thickness = inflate_silhouette(mask[0, 0].numpy(), extent / SOLVER_SIZE)
     return torch.from_numpy(thickness) * config.depth_scale

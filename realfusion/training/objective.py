@@ -145,9 +145,7 @@ def _score_distillation(
     return losses.score_distillation_loss(latents, gradient)
 
 
-def _regularisation_terms(
-    views: list[Rendered], config: ReconstructionConfig
-) -> Terms:
+def _regularisation_terms(views: list[Rendered], config: ReconstructionConfig) -> Terms:
     size, objective = config.prior_view_size, config.objective
     named: dict[str, list[Tensor]] = {}
     for view in views:

@@ -36,7 +36,7 @@ class Photo:
     """
 
     premultiplied: Float[Tensor, "num_pixels 3"]
-    alpha: Float[Tensor, "num_pixels"]
+    alpha: Float[Tensor, num_pixels]
     rays: Rays
     size: int
     camera: Camera
@@ -46,7 +46,8 @@ class Photo:
     ) -> Float[Tensor, "num_rays 3"]:
         """Colours of some pixels over a background, [3] or [num_rays, 3]."""
         return (
-            self.premultiplied[pixels] + (1.0 - self.alpha[pixels])[:, None] * background
+            self.premultiplied[pixels]
+            + (1.0 - self.alpha[pixels])[:, None] * background
         )
 
 

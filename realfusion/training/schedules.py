@@ -22,9 +22,7 @@ def term_weight(config: TermConfig, progress: float) -> float:
     return config.initial + (config.final - config.initial) * share
 
 
-def active_levels(
-    config: CoarseToFineConfig, num_levels: int, progress: float
-) -> int:
+def active_levels(config: CoarseToFineConfig, num_levels: int, progress: float) -> int:
     """Levels of the hash grid in use, from coarse to fine, at least one."""
     initial = max(1, round(config.initial_fraction * num_levels))
     share = ramp(progress, config.begin, config.end)

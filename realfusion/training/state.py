@@ -97,9 +97,7 @@ class TrainState:
             KeyError: If a tensor is missing.
         """
         self.generator.set_state(tensors["generator"].cpu())
-        scene = {
-            name: tensors[f"scene.{name}"] for name in self.scene.state_dict()
-        }
+        scene = {name: tensors[f"scene.{name}"] for name in self.scene.state_dict()}
         self.scene.load_state_dict(scene)
         with torch.no_grad():
             for name, tensor in self.averaged.items():

@@ -36,7 +36,9 @@ class NonFiniteTermError(ArithmeticError):
             kind: `value` or `gradient`.
             step: The step it happened in.
         """
-        super().__init__(f"the {kind} of the term '{term}' at step {step} is not finite")
+        super().__init__(
+            f"the {kind} of the term '{term}' at step {step} is not finite"
+        )
         self.term, self.kind, self.step = term, kind, step
 
 
@@ -121,7 +123,9 @@ def averaged_parameters(state: TrainState) -> Iterator[Scene]:
 
 
 @torch.no_grad()
-def _assign(parameters: dict[str, torch.nn.Parameter], values: dict[str, Tensor]) -> None:
+def _assign(
+    parameters: dict[str, torch.nn.Parameter], values: dict[str, Tensor]
+) -> None:
     for name, parameter in parameters.items():
         parameter.copy_(values[name])
 
