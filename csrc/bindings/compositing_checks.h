@@ -1,0 +1,33 @@
+// Argument checks that the CPU and CUDA launchers of composite share.
+#pragma once
+
+#include "bindings/stable.h"
+
+namespace realfusion {
+
+// One call of composite, checked: what the kernels need besides their pointers.
+struct CompositeSizes {
+  int64_t num_rays;
+  int64_t num_samples;
+  int64_t num_channels;
+};
+
+inline CompositeSizes check_composite(const char* op, const Tensor& channels,
+                                      const Tensor& t, const Tensor& deltas,
+                                      const Tensor& ray_offsets) {
+  check_shape(op, "channels", channels, {kAny, kAny});
+  check_contiguous(op, "channels", channels);
+  const ScalarType dtype = channels.scalar_type();
+  const int64_t num_samples = channels.size(0);
+  check_tensor(op, "t", t, {num_samples}, dtype);
+  check_tensor(op, "deltas", deltas, {num_samples}, dtype);
+  check_tensor(op, "ray_offsets", ray_offsets, {kAny}, ScalarType::Long);
+  REALFUSION_CHECK(ray_offsets.size(0) >= 1, op,
+                   ": `ray_offsets` must have one entry more than rays, got none");
+  check_device(op, "t", t, "channels", channels);
+  check_device(op, "deltas", deltas, "channels", channels);
+  check_device(op, "ray_offsets", ray_offsets, "channels", channels);
+  return {ray_offsets.size(0) - 1, num_samples, channels.size(1)};
+}
+
+}  // namespace realfusion
