@@ -1,0 +1,184 @@
+"""Load the parts of a Stable-Diffusion-shaped model in the right precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from realfusion.errors import InputError
+from realfusion.priors.guidance import check_prediction_type
+from realfusion.priors.metadata import PriorMetadata, read_metadata
+from realfusion.priors.model_files import choose_weight_file, files_in
+from realfusion.priors.prompts import ELEVATION_BINS
+from realfusion.priors.quiet import quiet_model_libraries
+
+PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
+
+NUM_VIEW_CLASSES = 8 * ELEVATION_BINS
+"""View classes of a class-conditional prior; one more class says "no view"."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Which part computes in which precision; the text encoder is always float32."""
+
+    denoiser: torch.dtype
+    vae: torch.dtype
+
+
+@dataclass(frozen=True)
+class Components:
+    """The parts of a latent diffusion model, frozen and on one device.
+
+    Attributes:
+        unet: `UNet2DConditionModel`.
+        vae: `AutoencoderKL`.
+        text_encoder: `CLIPTextModel`, float32.
+        tokenizer: `CLIPTokenizer`.
+        scheduler: `DDPMScheduler`, for its noise levels and prediction type.
+        image_encoder: From an RGBA image to token vectors, or None.
+        metadata: How the prior wants to be prompted.
+    """
+
+    unet: Any
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    scheduler: Any
+    image_encoder: nn.Module | None
+    metadata: PriorMetadata
+
+
+def choose_precision(device: torch.device, dtype: PrecisionName) -> Precision:
+    """Precision of the denoiser and of the VAE.
+
+    Stable Diffusion's VAE overflows in float16, so it never computes in it: bfloat16
+    where the GPU has it, float32 elsewhere.
+
+    Args:
+        device: Where the prior runs.
+        dtype: The denoiser's precision; "auto" is float16 on CUDA, float32 elsewhere.
+    """
+    if dtype == "auto":
+        dtype = "float16" if device.type == "cuda" else "float32"
+    denoiser = {
+        "float32": torch.float32,
+        "float16": torch.float16,
+        "bfloat16": torch.bfloat16,
+    }.get(dtype)
+    if denoiser is None:
+        raise InputError(
+            f"the prior's precision must be auto, float32, float16 or bfloat16, got "
+            f"{dtype!r}"
+        )
+    has_fast_bfloat16 = (
+        device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
+    )
+    if denoiser is not torch.float32 and has_fast_bfloat16:
+        return Precision(denoiser, torch.bfloat16)
+    return Precision(denoiser, torch.float32)
+
+
+def load_components(
+    folder: Path, *, device: torch.device, precision: Precision
+) -> Components:
+    """Load a complete model folder (see `model_files.locate_model`).
+
+    Raises:
+        InputError: If a part cannot be read, or the model is of another kind.
+    """
+    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    try:
+        with quiet_model_libraries():
+            components = Components(
+                unet=_load(UNet2DConditionModel, folder, "unet", precision.denoiser),
+                vae=_load(AutoencoderKL, folder, "vae", precision.vae),
+                text_encoder=_load(
+                    CLIPTextModel, folder, "text_encoder", torch.float32
+                ),
+                tokenizer=CLIPTokenizer.from_pretrained(str(folder / "tokenizer")),
+                scheduler=DDPMScheduler.from_pretrained(
+                    str(folder), subfolder="scheduler"
+                ),
+                image_encoder=_load_image_encoder(folder),
+                metadata=read_metadata(folder),
+            )
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise InputError(
+            f"the prior in {folder} cannot be loaded ({type(error).__name__}: "
+            f"{reason}): the files are damaged or of another kind of model; fetch them "
+            f"again"
+        ) from error
+    for module in _modules(components):
+        module.to(device).eval().requires_grad_(False)
+    check_components(components)
+    return components
+
+
+def check_components(components: Components) -> None:
+    """Raise an InputError unless the parts form a model that the prior can drive."""
+    unet, vae = components.unet.config, components.vae.config
+    latent_channels = vae.latent_channels
+    if unet.in_channels != latent_channels or unet.out_channels != latent_channels:
+        raise InputError(
+            f"the prior's UNet must take and give the VAE's {latent_channels} latent "
+            f"channels, got {unet.in_channels} and {unet.out_channels}: inpainting, "
+            f"depth and upscaling models do not serve"
+        )
+    text_width = components.text_encoder.config.hidden_size
+    if unet.cross_attention_dim != text_width:
+        raise InputError(
+            f"the prior's UNet must attend to its text encoder's {text_width} "
+            f"channels, got {unet.cross_attention_dim}: only models of the shape of "
+            f"Stable Diffusion 1.x and 2.x serve"
+        )
+    if getattr(unet, "addition_embed_type", None) is not None:
+        raise InputError(
+            "the prior must be of the shape of Stable Diffusion 1.x or 2.x, got a UNet "
+            "with additional embeddings (SDXL)"
+        )
+    classes = unet.num_class_embeds
+    if classes is not None and classes != NUM_VIEW_CLASSES + 1:
+        raise InputError(
+            f"the prior's UNet must have {NUM_VIEW_CLASSES + 1} view classes or none, "
+            f"got {classes}"
+        )
+    check_prediction_type(components.scheduler.config.prediction_type)
+
+
+def _load(model_class: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
+    prefer_half = dtype is not torch.float32
+    weights = choose_weight_file(files_in(folder), part, prefer_half=prefer_half)
+    if weights is None:
+        raise InputError(f"the prior in {folder} lacks the weights of its {part}")
+    return model_class.from_pretrained(
+        str(folder),
+        subfolder=part,
+        variant=weights.variant,
+        use_safetensors=weights.use_safetensors,
+        dtype=dtype,
+        local_files_only=True,
+    )
+
+
+def _load_image_encoder(folder: Path) -> nn.Module | None:
+    path = folder / "image_encoder"
+    if not path.is_dir():
+        return None
+    from realfusion.priors.image_encoder import load_image_encoder
+
+    return load_image_encoder(path)
+
+
+def _modules(components: Components) -> list[nn.Module]:
+    modules = [components.unet, components.vae, components.text_encoder]
+    if components.image_encoder is not None:
+        modules.append(components.image_encoder)
+    return modules

@@ -1,0 +1,193 @@
+"""Settings of the priors (standard library only, so that `--help` stays light)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+PLACEHOLDER = "<e>"
+"""The word that stands for the learned token in every prompt (the paper's ⟨e⟩)."""
+
+TimestepAnnealing = Literal["none", "linear", "sqrt"]
+DistillationWeighting = Literal[
+    "one_minus_alpha_cumprod",
+    "uniform",
+    "sqrt_alpha_cumprod_one_minus_alpha_cumprod",
+    "data_space",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What the prior is asked for; the words for the view are added per camera."""
+
+    subject: str = f"an image of a {PLACEHOLDER}"
+    """The object in words; `<e>` stands for the learned token."""
+    negative: str = ""
+    """What no view should show."""
+    view_words: bool = True
+    """Add words for where the camera stands."""
+    negative_view_words: bool = True
+    """Put the other views' words in the negative prompt (front/side/back priors)."""
+    front_width_deg: float = 90.0
+    """Width of the sector called front, centred on the photo (and of back)."""
+    reference_azimuth_deg: float = 0.0
+    """Azimuth of the photo, in degrees; views are named relative to it."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.front_width_deg < 180.0:
+            raise ValueError(
+                f"`front_width_deg` must lie within (0, 180), got "
+                f"{self.front_width_deg}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreDistillationConfig:
+    """Score distillation sampling (DreamFusion, Eq. 3) and its variants."""
+
+    guidance_scale: float = 100.0
+    """Classifier-free guidance: 1 is none, the paper uses 100."""
+    guidance_rescale: float = 0.0
+    """Share (0 to 1) of the spread of the unguided estimate that is restored, against
+    saturated colours at a high guidance scale (Lin et al. 2023, Sec. 3.4)."""
+    timestep_range: tuple[float, float] = (0.02, 0.98)
+    """Noise levels drawn at the start, as fractions of the training timesteps."""
+    timestep_range_end: tuple[float, float] | None = None
+    """Noise levels drawn at the end of the annealing; none keeps the first range."""
+    annealing: TimestepAnnealing = "none"
+    """How the range moves: linearly, or with the square root of the progress (HiFA)."""
+    annealing_fraction: float = 1.0
+    """Share of the run after which the annealing is complete."""
+    weighting: DistillationWeighting = "one_minus_alpha_cumprod"
+    """w(t): 1 - ᾱ (the paper), 1, √ᾱ (1 - ᾱ) (Fantasia3D), or √((1 - ᾱ)/ᾱ), which
+    measures the residual on the clean latents."""
+    gradient_clip: float | None = None
+    """Largest root mean square of one view's weighted residual; none never clips."""
+
+    def __post_init__(self) -> None:
+        _check_timestep_range("timestep_range", self.timestep_range)
+        if self.timestep_range_end is not None:
+            _check_timestep_range("timestep_range_end", self.timestep_range_end)
+        elif self.annealing != "none":
+            raise ValueError(
+                f"`timestep_range_end` must be given with annealing "
+                f"{self.annealing!r}, got None"
+            )
+        if not 0.0 < self.annealing_fraction <= 1.0:
+            raise ValueError(
+                f"`annealing_fraction` must lie within (0, 1], got "
+                f"{self.annealing_fraction}"
+            )
+        if not 0.0 <= self.guidance_rescale <= 1.0:
+            raise ValueError(
+                f"`guidance_rescale` must lie within [0, 1], got "
+                f"{self.guidance_rescale}"
+            )
+        if self.gradient_clip is not None and self.gradient_clip <= 0.0:
+            raise ValueError(
+                f"`gradient_clip` must be positive or None, got {self.gradient_clip}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """How one photo is varied while its token is learnt."""
+
+    rotation_deg: float = 10.0
+    """Largest rotation, in degrees either way."""
+    scale_range: tuple[float, float] = (0.7, 1.3)
+    """Range of the size of the object."""
+    translation: float = 0.1
+    """Largest shift, as a share of the image side, either way."""
+    flip_probability: float = 0.0
+    """Share of mirrored images (the paper: 0.5; 0 keeps left and right apart)."""
+    jitter: float = 0.04
+    """Largest relative change of brightness, contrast and saturation."""
+    grey_probability: float = 0.0
+    """Share of images turned grey (the paper: 0.1)."""
+    blur_probability: float = 0.1
+    """Share of blurred images."""
+    white_background_probability: float = 0.8
+    """Share of images on white; the others get a random plain background."""
+
+    def __post_init__(self) -> None:
+        low, high = self.scale_range
+        if not 0.0 < low <= high:
+            raise ValueError(
+                f"`scale_range` must be positive and ordered, got {self.scale_range}"
+            )
+        for name in (
+            "flip_probability",
+            "grey_probability",
+            "blur_probability",
+            "white_background_probability",
+        ):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(
+                    f"`{name}` must lie within [0, 1], got {getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextualInversionConfig:
+    """Single-image textual inversion (RealFusion, Sec. 3.2; Gal et al. 2022)."""
+
+    steps: int = 3000
+    """Largest number of optimiser steps; 0 keeps the initial token."""
+    learning_rate: float = 5e-3
+    """AdamW's rate for the token, falling to a tenth along a cosine."""
+    batch_size: int = 4
+    """Augmented images a step."""
+    num_vectors: int = 1
+    """Vectors of the token (ignored where the prior's image encoder gives them)."""
+    init_word: str = "object"
+    """A word whose embedding the token starts from, where there is no encoder."""
+    from_image_encoder: bool = True
+    """Start from the prior's image encoder where it has one."""
+    anchor_weight: float = 0.0
+    """Pull towards the initial token: weight of the mean squared distance, relative to
+    the token's own mean square. Keeps a token of one photo from fitting only that."""
+    pool_size: int = 128
+    """Augmented images whose latents are computed once and drawn from."""
+    heldout_size: int = 16
+    """Augmented images kept aside for the early stop."""
+    evaluate_every: int = 50
+    """Steps between two looks at the held-out images."""
+    patience: int = 6
+    """Looks without an improvement after which the optimisation stops."""
+    timestep_range: tuple[float, float] = (0.02, 0.98)
+    """Noise levels, as fractions of the training timesteps."""
+    background_weight: float = 0.1
+    """Weight of the loss outside the object, where it is 1 inside."""
+    max_seconds: float | None = None
+    """Time after which the optimisation stops with the best token so far. Then the
+    result depends on the machine's speed; none is deterministic."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        _check_timestep_range("timestep_range", self.timestep_range)
+        for name in (
+            "batch_size",
+            "num_vectors",
+            "pool_size",
+            "heldout_size",
+            "evaluate_every",
+            "patience",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"`{name}` must be positive, got {getattr(self, name)}"
+                )
+        if self.steps < 0:
+            raise ValueError(f"`steps` must not be negative, got {self.steps}")
+        if not self.learning_rate > 0.0:
+            raise ValueError(
+                f"`learning_rate` must be positive, got {self.learning_rate}"
+            )
+
+
+def _check_timestep_range(name: str, bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    if not 0.0 <= low <= high <= 1.0:
+        raise ValueError(f"`{name}` must be ordered within [0, 1], got {bounds}")

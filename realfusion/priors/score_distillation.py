@@ -1,0 +1,91 @@
+"""Score distillation sampling (DreamFusion, Eq. 3): which noise, and how much weight.
+
+The prior gives the noise residual; here are the choices around it. The loss itself is
+a scalar surrogate (`realfusion.losses.score_distillation_loss`), so that the prior goes
+through the same backward pass and the same gradient scaling as every other term.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from realfusion.priors.config import ScoreDistillationConfig
+
+
+def timestep_range_at(
+    config: ScoreDistillationConfig, progress: float
+) -> tuple[float, float]:
+    """The range of noise levels at `progress` (0 to 1) of the run, as fractions."""
+    start, end = config.timestep_range, config.timestep_range_end
+    if config.annealing == "none" or end is None:
+        return start
+    share = min(max(progress / config.annealing_fraction, 0.0), 1.0)
+    if config.annealing == "sqrt":
+        share = math.sqrt(share)
+    return (
+        start[0] + (end[0] - start[0]) * share,
+        start[1] + (end[1] - start[1]) * share,
+    )
+
+
+def sample_timesteps(
+    config: ScoreDistillationConfig,
+    progress: float,
+    batch: int,
+    num_train_timesteps: int,
+    generator: torch.Generator,
+) -> Int[Tensor, " batch"]:
+    """Draw noise levels uniformly from the range of this moment.
+
+    Args:
+        config: Ranges and annealing.
+        progress: Share of the run that is done, 0 to 1.
+        batch: How many to draw.
+        num_train_timesteps: Number of the prior's noise levels.
+        generator: Its device is where the timesteps are made.
+
+    Returns:
+        Timesteps, int64.
+    """
+    low, high = timestep_range_at(config, progress)
+    first = min(round(low * num_train_timesteps), num_train_timesteps - 1)
+    last = min(max(round(high * num_train_timesteps), first), num_train_timesteps - 1)
+    return torch.randint(
+        first, last + 1, (batch,), generator=generator, device=generator.device
+    )
+
+
+def score_distillation_weight(
+    config: ScoreDistillationConfig, alphas_cumprod: Float[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """w(t) of each view from its ᾱ_t."""
+    noise_share = 1.0 - alphas_cumprod
+    if config.weighting == "one_minus_alpha_cumprod":
+        return noise_share
+    if config.weighting == "uniform":
+        return torch.ones_like(alphas_cumprod)
+    if config.weighting == "data_space":
+        return (noise_share / alphas_cumprod).sqrt()
+    return alphas_cumprod.sqrt() * noise_share
+
+
+def weighted_residual(
+    config: ScoreDistillationConfig,
+    residual: Float[Tensor, "batch channels height width"],
+    alphas_cumprod: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch channels height width"]:
+    """w(t) (ε̂ - ε), the gradient of score distillation in the latents, clipped.
+
+    Clipping (after D-SDS, Hong et al. 2023) rescales a view whose root mean square
+    exceeds `config.gradient_clip`; directions are kept.
+    """
+    weight = score_distillation_weight(config, alphas_cumprod)
+    gradient = weight[:, None, None, None] * residual
+    if config.gradient_clip is None:
+        return gradient
+    root_mean_square = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return gradient / (root_mean_square / config.gradient_clip).clamp(min=1.0)

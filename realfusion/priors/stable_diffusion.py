@@ -1,0 +1,337 @@
+"""Any Stable-Diffusion-shaped model as a prior: Stable Diffusion 1.x, 2.x, bundled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from realfusion.cameras.camera import Camera
+from realfusion.priors.components import (
+    NUM_VIEW_CLASSES,
+    Components,
+    PrecisionName,
+    choose_precision,
+    load_components,
+)
+from realfusion.priors.config import PLACEHOLDER, Prompt
+from realfusion.priors.guidance import (
+    add_noise,
+    guided,
+    noise_from_prediction,
+    rescaled_guidance,
+)
+from realfusion.priors.learned_embeds import LearnedToken
+from realfusion.priors.metadata import PriorMetadata
+from realfusion.priors.model_files import locate_model
+from realfusion.priors.prompts import view_text
+from realfusion.priors.protocol import Conditioning, NoiseResidual
+from realfusion.priors.text_conditioning import TextConditioner
+
+
+class StableDiffusionPrior:
+    """A frozen latent diffusion model, asked about one view at a time or in batches.
+
+    It implements `realfusion.priors.protocol.DiffusionPrior`.
+    """
+
+    def __init__(
+        self, components: Components, *, name: str, max_batch: int | None = None
+    ) -> None:
+        """Wrap loaded components; `from_pretrained` is the usual way.
+
+        Args:
+            components: The parts, frozen and on one device.
+            name: What the prior is called in reports.
+            max_batch: Largest batch the denoiser gets at once (guidance doubles the
+                number of views); None puts everything through in one go.
+        """
+        if max_batch is not None and max_batch < 1:
+            raise ValueError(f"`max_batch` must be positive or None, got {max_batch}")
+        self.name = name
+        self.unet = components.unet
+        self.vae = components.vae
+        self.scheduler = components.scheduler
+        self.image_encoder = components.image_encoder
+        self.metadata: PriorMetadata = components.metadata
+        self.text = TextConditioner(components.tokenizer, components.text_encoder)
+        self.max_batch = max_batch
+        self.alphas_cumprod: Float[Tensor, " timesteps"] = (
+            components.scheduler.alphas_cumprod.to(self.device, torch.float32)
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: PrecisionName = "auto",
+        revision: str | None = None,
+        offline: bool = False,
+        max_batch: int | None = None,
+        compile_denoiser: bool = False,
+    ) -> StableDiffusionPrior:
+        """Load a prior.
+
+        Args:
+            source: A folder in diffusers' layout, "bundled", a Hub id or an alias.
+            device: Where it computes.
+            dtype: The denoiser's precision; "auto" is float16 on CUDA, else float32.
+            revision: Branch, tag or commit on the Hub.
+            offline: Never touch the network.
+            max_batch: Largest batch the denoiser gets at once, to save memory.
+            compile_denoiser: Put the denoiser through `torch.compile`.
+
+        Returns:
+            The prior.
+
+        Raises:
+            InputError: If the model is missing or of another kind, with the remedy.
+        """
+        device = torch.device(device)
+        folder = locate_model(
+            source,
+            revision=revision,
+            offline=offline,
+            prefer_half=device.type == "cuda",
+        )
+        components = load_components(
+            folder, device=device, precision=choose_precision(device, dtype)
+        )
+        prior = cls(components, name=str(source), max_batch=max_batch)
+        if compile_denoiser:
+            prior.unet = torch.compile(prior.unet)
+        return prior
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.unet.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the denoiser."""
+        return self.unet.dtype
+
+    @property
+    def latent_factor(self) -> int:
+        """Pixels of the image along one side of a latent."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square images it was trained on, in pixels."""
+        return int(self.unet.config.sample_size) * self.latent_factor
+
+    @property
+    def num_train_timesteps(self) -> int:
+        """Number of its noise levels."""
+        return self.alphas_cumprod.shape[0]
+
+    @property
+    def token(self) -> LearnedToken | None:
+        """The learned token in force."""
+        return self.text.token
+
+    def set_token(self, token: LearnedToken | None) -> None:
+        """Let `<e>` in prompts mean this token (None: nothing).
+
+        Raises:
+            InputError: If the token was learnt with a text encoder of another width.
+        """
+        self.text.set_token(token)
+
+    @torch.no_grad()
+    def encode_image_token(
+        self, image: Float[Tensor, "height width 4"]
+    ) -> LearnedToken | None:
+        """The token that the prior's image encoder reads off an image.
+
+        Args:
+            image: RGBA with straight alpha in [0, 1].
+
+        Returns:
+            The token, or None where the prior has no image encoder.
+        """
+        if self.image_encoder is None:
+            return None
+        batch = image.permute(2, 0, 1)[None].to(self.device, torch.float32)
+        vectors = self.image_encoder(batch)[0]
+        return LearnedToken(PLACEHOLDER, vectors.float().cpu())
+
+    def encode(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channels latent_height latent_width"]:
+        """Latents of images, by the mean of the VAE's posterior.
+
+        Args:
+            images: In [0, 1], any size; resized to `image_size`.
+
+        Returns:
+            Latents, float32; differentiable in the images.
+        """
+        size = (self.image_size, self.image_size)
+        if tuple(images.shape[-2:]) != size:
+            shrinks = images.shape[-2] > size[0] or images.shape[-1] > size[1]
+            images = torch.nn.functional.interpolate(
+                images, size, mode="bilinear", antialias=shrinks
+            )
+        # The VAE wants [-1, 1]; it runs in its own precision, see choose_precision.
+        pixels = (2.0 * images - 1.0).to(self.device, self.vae.dtype)
+        mean = self.vae.encode(pixels).latent_dist.mean.float()
+        config = self.vae.config
+        return (mean - (config.shift_factor or 0.0)) * config.scaling_factor
+
+    @torch.no_grad()
+    def decode(
+        self, latents: Float[Tensor, "batch channels latent_height latent_width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """Images in [0, 1] of latents; no gradient."""
+        config = self.vae.config
+        scaled = latents / config.scaling_factor + (config.shift_factor or 0.0)
+        pixels = self.vae.decode(scaled.to(self.device, self.vae.dtype)).sample
+        return (0.5 * pixels.float() + 0.5).clamp(0.0, 1.0)
+
+    def condition(self, prompt: Prompt, cameras: Sequence[Camera]) -> Conditioning:
+        """Text states and view classes of one view a camera.
+
+        Args:
+            prompt: Subject and options; views are named relative to its reference.
+            cameras: At least one.
+
+        Returns:
+            Both sides of guidance. Text states are computed once per text.
+
+        Raises:
+            InputError: If a prompt is too long, or needs a token that is not set.
+        """
+        if not cameras:
+            raise ValueError("`cameras` must not be empty, got none")
+        vocabulary = self.metadata.view_vocabulary
+        texts = [view_text(prompt, camera, vocabulary) for camera in cameras]
+        positive = self.text.encode([text.positive for text in texts])
+        negative = self.text.encode([text.negative for text in texts])
+        labels = negative_labels = None
+        if self.unet.config.num_class_embeds is not None:
+            none = self._unconditional_class()
+            classes = [
+                none if text.view_class is None else text.view_class for text in texts
+            ]
+            labels = torch.tensor(classes, device=self.device)
+            negative_labels = torch.full_like(labels, none)
+        return Conditioning(positive, negative, labels, negative_labels)
+
+    def predict_noise(
+        self,
+        noisy: Float[Tensor, "batch channels height width"],
+        timesteps: Int[Tensor, " batch"],
+        context: Float[Tensor, "batch tokens width"],
+        class_labels: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """ε̂ of the denoiser, float32; differentiable in latents and context."""
+        chunk = self.max_batch or noisy.shape[0]
+        outputs = []
+        for start in range(0, noisy.shape[0], chunk):
+            part = slice(start, start + chunk)
+            labels = None if class_labels is None else class_labels[part]
+            outputs.append(
+                self.unet(
+                    noisy[part].to(self.dtype),
+                    timesteps[part],
+                    encoder_hidden_states=context[part].to(self.dtype),
+                    class_labels=labels,
+                ).sample
+            )
+        return noise_from_prediction(
+            torch.cat(outputs).float(),
+            noisy.float(),
+            self.alphas_cumprod[timesteps],
+            self.scheduler.config.prediction_type,
+        )
+
+    @torch.no_grad()
+    def guided_noise(
+        self,
+        noisy: Float[Tensor, "batch channels height width"],
+        timesteps: Int[Tensor, " batch"],
+        conditioning: Conditioning,
+        *,
+        guidance_scale: float,
+        guidance_rescale: float = 0.0,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """ε̂ with classifier-free guidance, both sides in one batch; no gradient."""
+        if guidance_scale == 1.0:
+            return self.predict_noise(
+                noisy, timesteps, conditioning.context, conditioning.class_labels
+            )
+        labels = None
+        if conditioning.class_labels is not None:
+            assert conditioning.negative_class_labels is not None
+            labels = torch.cat(
+                [conditioning.negative_class_labels, conditioning.class_labels]
+            )
+        negative, positive = self.predict_noise(
+            torch.cat([noisy, noisy]),
+            torch.cat([timesteps, timesteps]),
+            torch.cat([conditioning.negative_context, conditioning.context]),
+            labels,
+        ).chunk(2)
+        return rescaled_guidance(
+            guided(negative, positive, guidance_scale),
+            positive,
+            noisy,
+            self.alphas_cumprod[timesteps],
+            guidance_rescale,
+        )
+
+    @torch.no_grad()
+    def noise_residual(
+        self,
+        latents: Float[Tensor, "batch channels height width"],
+        conditioning: Conditioning,
+        *,
+        timesteps: Int[Tensor, " batch"],
+        guidance_scale: float,
+        generator: torch.Generator,
+        guidance_rescale: float = 0.0,
+    ) -> NoiseResidual:
+        """ε̂ - ε at the given noise levels (DreamFusion, Eq. 3 without w(t)).
+
+        Args:
+            latents: Clean latents from `encode`; their graph is not followed.
+            conditioning: One entry a latent, from `condition`.
+            timesteps: Noise level of each latent.
+            guidance_scale: Classifier-free guidance; 1 is none.
+            generator: The source of the noise, on any device.
+            guidance_rescale: Share of x̂_0's spread that is restored after guidance.
+
+        Returns:
+            The residual, float32, and ᾱ_t for the weighting.
+        """
+        if len(conditioning) != latents.shape[0]:
+            raise ValueError(
+                f"`conditioning` must have one entry a latent ({latents.shape[0]}), "
+                f"got {len(conditioning)}"
+            )
+        clean = latents.detach().to(self.device, torch.float32)
+        timesteps = timesteps.to(self.device)
+        noise = torch.randn(
+            clean.shape, generator=generator, device=generator.device
+        ).to(self.device)
+        alphas_cumprod = self.alphas_cumprod[timesteps]
+        estimate = self.guided_noise(
+            add_noise(clean, noise, alphas_cumprod),
+            timesteps,
+            conditioning,
+            guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
+        )
+        return NoiseResidual(estimate - noise, alphas_cumprod, timesteps)
+
+    def _unconditional_class(self) -> int:
+        label = self.metadata.unconditional_class
+        return NUM_VIEW_CLASSES if label is None else label
