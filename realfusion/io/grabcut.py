@@ -151,7 +151,7 @@ def _lab(linear: Float32[np.ndarray, "height width 3"]) -> np.ndarray:
     import cv2
 
     lab = cv2.cvtColor(np.clip(linear, 0, 1) ** (1 / 2.2), cv2.COLOR_RGB2LAB)
-    return lab * np.array([0.7, 1, 1], np.float32)  # light falls off more than hue changes
+    return lab * np.array([0.7, 1, 1], np.float32)  # shade changes light, not hue
 
 
 def _border_strip(height: int, width: int) -> Bool[np.ndarray, "height width"]:
