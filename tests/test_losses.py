@@ -1,0 +1,81 @@
+"""The terms of the objective against their formulas."""
+
+import math
+
+import pytest
+import torch
+
+from realfusion import losses
+
+
+def test_score_distillation_gradient_is_the_weighted_residual():
+    """DreamFusion Eq. 3: the gradient reaches the latents as w (ε̂ − ε), scaled."""
+    latents = torch.randn(2, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    residual = torch.randn(2, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    loss = losses.score_distillation_loss(latents, residual)
+    loss.backward()
+    torch.testing.assert_close(latents.grad, residual.detach() / latents.numel())
+    assert residual.grad is None, "the prior's answer carries no gradient"
+    assert loss.item() == pytest.approx(0.5 * residual.square().mean().item())
+
+
+def test_score_distillation_shares_loss_scaling():
+    """Defect 1 of the original release: the prior escaped the gradient scaling."""
+    residual = torch.randn(1, 4, 3, 3)
+    gradients = []
+    for scale in (1.0, 65536.0):
+        latents = torch.zeros(1, 4, 3, 3, requires_grad=True)
+        (scale * losses.score_distillation_loss(latents, residual)).backward()
+        gradients.append(latents.grad / scale)
+    torch.testing.assert_close(*gradients)
+
+
+def test_normal_smoothness_vanishes_on_constant_normals():
+    normals = torch.tensor([0.0, 0.6, 0.8]).expand(20, 16, 3)
+    assert losses.normal_smoothness_loss(normals) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_normal_smoothness_stops_the_gradient_through_the_blur():
+    normals = torch.randn(12, 12, 3, dtype=torch.float64, requires_grad=True)
+    losses.normal_smoothness_loss(normals).backward()
+    kernel = losses.gaussian_kernel(9).double()
+    padded = torch.nn.functional.pad(
+        normals.detach().permute(2, 0, 1)[None], (4,) * 4, mode="replicate"
+    )
+    weights = torch.outer(kernel, kernel).expand(3, 1, 9, 9)
+    blurred = torch.nn.functional.conv2d(padded, weights, groups=3)[0].permute(1, 2, 0)
+    expected = 2 * (normals.detach() - blurred) / normals.numel()
+    torch.testing.assert_close(normals.grad, expected)
+
+
+def test_opacity_entropy_is_one_bit_at_a_half_and_none_at_the_ends():
+    assert losses.opacity_entropy_loss(torch.tensor([0.5])) == pytest.approx(1.0)
+    ends = torch.tensor([0.0, 1.0], requires_grad=True)
+    loss = losses.opacity_entropy_loss(ends)
+    assert loss < 1e-3
+    loss.backward()
+    assert ends.grad.isfinite().all()
+
+
+def test_opacity_sparsity_formula():
+    opacity = torch.tensor([0.0, 1.0])
+    expected = (0.1 + math.sqrt(1.01)) / 2
+    assert losses.opacity_sparsity_loss(opacity) == pytest.approx(expected)
+
+
+def test_image_mask_and_orientation_are_means():
+    zeros, ones = torch.zeros(4, 3), torch.ones(4, 3)
+    assert losses.image_loss(zeros, ones) == 1.0
+    assert losses.mask_loss(zeros[:, 0], 0.5 * ones[:, 0]) == 0.25
+    assert losses.orientation_loss(torch.tensor([0.0, 2.0])) == 1.0
+
+
+@pytest.mark.parametrize("max_norm", [10.0, 5.0, 1.0])
+def test_clip_gradient_shortens_only_long_gradients(max_norm):
+    values = torch.zeros(4, requires_grad=True)
+    clipped = losses.clip_gradient(values, max_norm)
+    upstream = torch.tensor([0.6, 0.8, 0.0, 0.0]) * 5.0
+    clipped.backward(upstream)
+    torch.testing.assert_close(values.grad.norm(), torch.tensor(min(5.0, max_norm)))
+    direction = values.grad / values.grad.norm()
+    torch.testing.assert_close(direction, upstream / upstream.norm())
