@@ -1,0 +1,1 @@
+"""Measuring a reconstruction: against its photo, or against known geometry."""

@@ -1,0 +1,134 @@
+import json
+
+import numpy as np
+import pytest
+import trimesh
+
+from realfusion.errors import InputError
+from realfusion.evaluation.ground_truth import (
+    EvaluationResult,
+    evaluate_surface,
+    evaluate_views,
+    format_table,
+    load_ground_truth,
+)
+from realfusion.io.images import write_png
+
+CAMERA = {"azimuth_deg": 30.0, "elevation_deg": 15.0, "radius": 1.8, "fov_y_deg": 40.0}
+
+
+def _views(count=3, size=32, seed=0):
+    generator = np.random.default_rng(seed)
+    views = np.ones((count, size, size, 4), np.float32)
+    views[..., 3] = 0
+    inside = slice(size // 4, -size // 4)
+    views[:, inside, inside, :3] = generator.random((count, size // 2, size // 2, 3))
+    views[:, inside, inside, 3] = 1
+    return views
+
+
+@pytest.fixture
+def folder(tmp_path):
+    cameras = [{**CAMERA, "azimuth_deg": 30.0 * index} for index in range(3)]
+    text = json.dumps({"input": CAMERA, "views": cameras})
+    (tmp_path / "cameras.json").write_text(text)
+    for index, view in enumerate(_views()):
+        write_png(tmp_path / f"view_{index:02d}.png", view)
+    points = trimesh.creation.icosphere(4, radius=0.4).vertices.astype(np.float16)
+    np.savez(tmp_path / "surface.npz", points=points)
+    return tmp_path
+
+
+def test_folder_is_read(folder):
+    truth = load_ground_truth(folder)
+    assert truth.input_camera.azimuth_deg == 30
+    assert [camera.azimuth_deg for camera in truth.cameras] == [0, 30, 60]
+    np.testing.assert_allclose(truth.views, _views(), atol=1 / 255)
+    assert truth.surface_points.dtype == np.float32
+    assert truth.surface_points.shape[1] == 3
+
+
+def test_surface_is_optional(folder):
+    (folder / "surface.npz").unlink()
+    assert load_ground_truth(folder).surface_points is None
+
+
+def _break_json(folder):
+    (folder / "cameras.json").write_text("{")
+
+
+def _empty_list(folder):
+    text = json.dumps({"input": CAMERA, "views": []})
+    (folder / "cameras.json").write_text(text)
+
+
+def _other_size(folder):
+    write_png(folder / "view_01.png", np.ones((40, 40, 4), np.float32))
+
+
+def _bad_surface(folder):
+    np.savez(folder / "surface.npz", points=np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda folder: (folder / "cameras.json").unlink(), r"cameras.json is missing"),
+        (lambda folder: (folder / "view_02.png").unlink(), "does not exist"),
+        (_break_json, "must be"),
+        (_empty_list, "lists no views"),
+        (_other_size, "differ in size"),
+        (_bad_surface, r"\[N, 3\]"),
+    ],
+)
+def test_a_spoilt_folder_is_one_clear_line(folder, spoil, match):
+    spoil(folder)
+    with pytest.raises(InputError, match=match) as caught:
+        load_ground_truth(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_equal_views_are_perfect():
+    metrics = evaluate_views(_views(), _views())
+    assert metrics.mean_psnr_db == 100
+    assert metrics.mean_ssim == pytest.approx(1)
+    assert metrics.mean_mask_iou == 1
+
+
+def test_views_are_compared_on_white():
+    """What lies under alpha 0 does not matter."""
+    rendered = _views()
+    rendered[rendered[..., 3] == 0, :3] = 0
+    assert evaluate_views(rendered, _views()).mean_psnr_db == 100
+    empty = np.zeros_like(rendered)
+    worse = evaluate_views(empty, _views())
+    assert worse.mean_mask_iou == 0
+    assert worse.mean_psnr_db < 15
+    with pytest.raises(ValueError, match="shape"):
+        evaluate_views(empty[:1], _views())
+
+
+def test_surface_metrics_of_a_grown_ball():
+    truth = trimesh.creation.icosphere(5, radius=0.4).vertices
+    exact = evaluate_surface(trimesh.creation.icosphere(4, radius=0.4), truth)
+    assert exact.chamfer_distance < 0.01
+    assert exact.f_score > 0.999
+    grown = evaluate_surface(trimesh.creation.icosphere(4, radius=0.48), truth)
+    assert grown.chamfer_distance == pytest.approx(0.08, abs=0.005)
+    assert grown.f_score == 0
+
+
+def test_result_goes_to_json_and_table():
+    truth = trimesh.creation.icosphere(3, radius=0.4)
+    result = EvaluationResult(
+        evaluate_views(_views(), _views()), evaluate_surface(truth, truth.vertices)
+    )
+    stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert stored["novel_view_psnr_db"] == 100
+    assert len(stored["views"]["ssim"]) == 3
+    assert 0 < stored["f_score_at_0.05"] <= 1
+    without = EvaluationResult(result.views, None)
+    lines = format_table({"mug": result, "basket": without}).splitlines()
+    assert [line.split()[0] for line in lines] == ["object", "mug", "basket", "mean"]
+    assert "100.00" in lines[1]
+    assert "–" in lines[2]
