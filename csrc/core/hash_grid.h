@@ -6,7 +6,7 @@
 // eight corners. Corner c has the offset (c & 1, c >> 1 & 1, c >> 2 & 1).
 #pragma once
 
-#include "host_device.h"
+#include "core/host_device.h"
 
 namespace realfusion {
 

@@ -159,7 +159,7 @@ def test_table_gradient_is_differentiable_again():
     layout = HashGridLayout(
         num_levels=2, base_resolution=3, finest_resolution=7, log2_table_size=6
     )
-    positions, table = make_inputs(layout, 8, dtype=torch.float64)
+    positions, _ = make_inputs(layout, 8, dtype=torch.float64)
     grad = torch.randn(8, 4, dtype=torch.float64)
 
     def table_gradient(positions, grad):
@@ -305,11 +305,11 @@ def test_operator_rejects_layouts_that_leave_the_table():
         encode(positions, table[:-8], scales, resolutions, offsets, *rest)
     with pytest.raises(RuntimeError, match="`scales` must keep every corner within"):
         encode(positions, table, [s * 2 for s in scales], resolutions, offsets, *rest)
+    bad_offsets = [offsets[0], offsets[1], offsets[1] + 100, *offsets[3:]]
     with pytest.raises(RuntimeError, match="`offsets` must give level 1"):
-        bad_offsets = [offsets[0], offsets[1], offsets[1] + 100, *offsets[3:]]
         encode(positions, table, scales, resolutions, bad_offsets, *rest)
+    strided = positions.T.contiguous().T
     with pytest.raises(RuntimeError, match="`positions` must be contiguous"):
-        strided = positions.T.contiguous().T
         encode(strided, table, scales, resolutions, offsets, *rest)
     with pytest.raises(RuntimeError, match="`positions` must be float32 or float64"):
         encode(positions.half(), table.half(), scales, resolutions, offsets, *rest)
