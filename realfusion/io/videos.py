@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from realfusion.errors import InputError
 from realfusion.io.atomic import atomic_path
-from realfusion.io.images import to_uint8
+from realfusion.io.images import composite_on, to_uint8
 
 # Anchors of the depth colours, near to far: of even lightness steps, so that the map
 # reads the same in grey and for the colour-blind.
@@ -32,13 +32,14 @@ def colorize_normals(
     """World normals as colours, x y z in [-1, 1] to r g b in [0, 1], on white.
 
     Args:
-        normals: Unit vectors; zero where there is nothing.
+        normals: Unit vectors times opacity, as the renderer gives them.
         opacity: In [0, 1].
 
     Returns:
         The picture.
     """
-    return (normals * 0.5 + 0.5) * opacity[..., None] + (1 - opacity[..., None])
+    alpha = opacity[..., None]
+    return np.clip(0.5 * (normals + alpha) + (1 - alpha), 0, 1)
 
 
 def colorize_depth(
@@ -73,28 +74,27 @@ def colorize_depth(
     return mixed.astype(np.float32)
 
 
-def compose_frame(
-    rgb: Float[np.ndarray, "height width 3"],
+def turntable_frame(
+    rgba: Float[np.ndarray, "height width 4"],
     normals: Float[np.ndarray, "height width 3"],
     depth: Float[np.ndarray, "height width"],
-    opacity: Float[np.ndarray, "height width"],
     *,
     depth_range: tuple[float, float] | None = None,
 ) -> UInt8[np.ndarray, "height three_widths 3"]:
-    """One turntable frame: colour | normals | depth, side by side.
+    """One turntable frame: colour | normals | depth, side by side on white.
 
     Args:
-        rgb: The rendered picture on its background.
-        normals: Unit world normals.
+        rgba: The rendered picture, straight alpha.
+        normals: World normals times opacity.
         depth: Distance along the ray, in world units.
-        opacity: In [0, 1].
         depth_range: See `colorize_depth`.
 
     Returns:
         Bytes, three times as wide.
     """
+    opacity = rgba[..., 3]
     panels = [
-        rgb,
+        composite_on(rgba),
         colorize_normals(normals, opacity),
         colorize_depth(depth, opacity, depth_range=depth_range),
     ]

@@ -8,8 +8,8 @@ from realfusion.errors import InputError
 from realfusion.io.videos import (
     colorize_depth,
     colorize_normals,
-    compose_frame,
     contact_sheet,
+    turntable_frame,
     write_video,
 )
 
@@ -77,13 +77,15 @@ def test_depth_range_fixes_the_colours():
 
 
 def test_frame_has_three_panels():
-    rgb = np.full((8, 6, 3), 0.25)
-    opacity = np.zeros((8, 6))
-    frame = compose_frame(rgb, np.zeros((8, 6, 3)), np.zeros((8, 6)), opacity)
+    rgba = np.full((8, 6, 4), 0.25)
+    rgba[..., 3] = 1
+    rgba[:4, :, 3] = 0
+    frame = turntable_frame(rgba, np.zeros((8, 6, 3)), np.ones((8, 6)))
     assert frame.shape == (8, 18, 3)
     assert frame.dtype == np.uint8
-    assert (frame[:, :6] == 64).all()
-    assert (frame[:, 6:] == 255).all()
+    assert (frame[:4] == 255).all()
+    assert (frame[4:, :6] == 64).all()
+    assert (frame[4:, 6:12] == 128).all()
 
 
 def test_contact_sheet_places_frames_and_labels():
