@@ -5,6 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 
 
+class MissingKernelsError(ImportError):
+    """The native kernels are not built, or do not load; says what to do."""
+
+
 def load() -> ModuleType:
     """Import ``realfusion._C``, which registers ``torch.ops.realfusion.*``.
 
@@ -12,16 +16,16 @@ def load() -> ModuleType:
         The extension module; ``build_info()`` reports how it was built.
 
     Raises:
-        ImportError: The extension is missing or does not load; the message says what
-            to do.
+        MissingKernelsError: The extension is missing or does not load; the message
+            says what to do.
     """
     import torch  # noqa: F401  (loads the libraries the extension links)
 
     try:
         from realfusion import _C
     except ImportError as error:
-        raise ImportError(
-            f"the native kernels of realfusion do not load ({error}): install again "
+        raise MissingKernelsError(
+            f"the native kernels of realfusion do not load ({error}); install again "
             "with `pip install .` in this environment, then run `realfusion doctor`"
         ) from error
     return _C

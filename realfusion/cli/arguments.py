@@ -1,0 +1,213 @@
+"""The options of every command as dataclasses, and their parser.
+
+The configuration's own dataclasses are inherited, so that each of their fields is an
+option and its docstring the help; only short forms are added here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from realfusion.config import RunConfig, RunOptions
+from realfusion.errors import InputError
+from realfusion.prior_training.config import PriorTrainingConfig
+from realfusion.training.presets import PRESETS
+
+Arguments = TypeVar("Arguments")
+PresetName = Literal["paper", "default", "fast", "smoke"]
+OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunArguments(RunConfig, RunOptions):
+    """A full 360° model of an object from one image of it."""
+
+    image: tyro.conf.Positional[Path]
+    """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The run folder; runs/NAME-OF-THE-IMAGE if not given. A run that was stopped
+    continues there."""
+    preset: PresetName = "default"
+    """Defaults of `--reconstruction.*`: the paper's figures, a quiet half hour on a
+    CPU, minutes on a CPU, or seconds."""
+    elevation_deg: OptionalFloat = None
+    """Degrees above the horizontal from which the photo looks at the object (short for
+    `--reconstruction.reference-camera.elevation-deg`)."""
+    radius: OptionalFloat = None
+    """Distance of the photo's camera (short for
+    `--reconstruction.reference-camera.radius`)."""
+    fov_y_deg: OptionalFloat = None
+    """Vertical field of view of the photo's camera, in degrees (short for
+    `--reconstruction.reference-camera.fov-y-deg`)."""
+    recenter: bool = True
+    """Move and scale the object to the middle of the frame (short for
+    `--input.recenter`)."""
+
+    def config(self) -> RunConfig:
+        """What decides the result."""
+        values = _fields_of(RunConfig, self)
+        camera = self.reconstruction.reference_camera
+        given = {
+            name: value
+            for name in ("elevation_deg", "radius", "fov_y_deg")
+            if (value := getattr(self, name)) is not None
+        }
+        values["reconstruction"] = dataclasses.replace(
+            self.reconstruction, reference_camera=dataclasses.replace(camera, **given)
+        )
+        if not self.recenter:
+            values["input"] = dataclasses.replace(self.input, recenter=False)
+        return RunConfig(**values)
+
+    def options(self) -> RunOptions:
+        """Where and how it is computed."""
+        values = _fields_of(RunOptions, self)
+        values["out"] = self.out or Path("runs", self.image.stem)
+        return RunOptions(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportArguments:
+    """Make turntable, mesh, figures and report of a run anew."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """A run folder with a checkpoint."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderArguments:
+    """Render a run from given cameras to view_00.png, ... (RGBA, straight alpha)."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """A run folder with a checkpoint."""
+    cameras: Path
+    """JSON: {"views": [{"azimuth_deg": 0, "elevation_deg": 15, "radius": 1.8,
+    "fov_y_deg": 40}, ...]}."""
+    out: Path
+    """Folder the views are written to."""
+    size: int = 128
+    """Pixels along an edge."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateArguments:
+    """Compare a run with ground truth; figures are printed and stored in the run."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """A run folder with a checkpoint."""
+    ground_truth: Path
+    """Folder with cameras.json, views and surface points of the true object."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorArguments:
+    """Show what is installed here, and what to do about what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPriorArguments(PriorTrainingConfig):
+    """Train the embedded prior from nothing on procedural objects."""
+
+    out: Path
+    """Folder of the data, the checkpoints and the finished prior. A training that was
+    stopped continues there."""
+
+    def config(self) -> PriorTrainingConfig:
+        """What decides the result."""
+        return PriorTrainingConfig(**_fields_of(PriorTrainingConfig, self))
+
+
+def _fields_of(kind: type, instance: Any) -> dict[str, Any]:
+    names = [item.name for item in dataclasses.fields(kind)]
+    return {name: getattr(instance, name) for name in names}
+
+
+def parse_run(program: str, args: Sequence[str]) -> RunArguments:
+    """The options of `realfusion-run`; `--preset` sets the defaults of the others."""
+    preset = _preset_in(args)
+    return parse(
+        RunArguments,
+        program,
+        args,
+        default=RunArguments(
+            image=tyro.MISSING,
+            preset=preset,
+            reconstruction=PRESETS[preset],
+        ),
+    )
+
+
+def _preset_in(args: Sequence[str]) -> PresetName:
+    """The preset named in `args`; a wrong name is left to the parser proper."""
+    preset: Any = "default"
+    for index, word in enumerate(args):
+        if word == "--preset" and index + 1 < len(args):
+            preset = args[index + 1]
+        elif word.startswith("--preset="):
+            preset = word.removeprefix("--preset=")
+    return preset if preset in PRESETS else "default"
+
+
+def parse(
+    kind: type[Arguments],
+    program: str,
+    args: Sequence[str],
+    default: Arguments | None = None,
+) -> Arguments:
+    """Command-line words to a dataclass.
+
+    Args:
+        kind: The dataclass; its docstrings become the help.
+        program: What the usage line begins with.
+        args: The words.
+        default: Values of the options that are not given.
+
+    Returns:
+        The options.
+
+    Raises:
+        InputError: The words do not fit; tyro's explanation in one line.
+        SystemExit: Help was asked for and printed.
+    """
+    explanation = io.StringIO()
+    given = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(explanation):
+            return tyro.cli(kind, prog=program, args=list(args), **given)
+    except SystemExit as exit_:
+        if not exit_.code:
+            raise
+    message = one_line(explanation.getvalue())
+    raise InputError(f"{message} (see {program} --help)")
+
+
+def one_line(box: str) -> str:
+    """What tyro's box of an error says: its first paragraph and first suggestion."""
+    inside = [re.sub(r"^│ |\s*│$", "", line) for line in box.splitlines()]
+    body = [line for line in inside if line and line[0] not in "╭╰"]
+    rules = [index for index, line in enumerate(body) if set(line) == {"─"}]
+    first = body[: rules[0]] if rules else body
+    if first and first[0].startswith("Missing from"):  # without the options' help
+        options = [line.strip() for line in first[1:] if not line.startswith(" " * 8)]
+        return f"missing: {', '.join(options)}"
+    message = " ".join(line.strip() for line in first)
+    message = message.split(" Got errors:")[0].strip().rstrip(".")
+    options = [match[1] for line in body if (match := re.match(r" +(--[\w.-]+)", line))]
+    if "Perhaps you meant:" in body and options:
+        message += f"; did you mean {options[0]}?"
+    return message

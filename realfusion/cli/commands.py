@@ -1,0 +1,150 @@
+"""What each command does; heavy modules are imported where they are used.
+
+Every function takes the program's name and its arguments, and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from realfusion.cli.arguments import (
+    DoctorArguments,
+    EvaluateArguments,
+    ExportArguments,
+    RenderArguments,
+    TrainPriorArguments,
+    parse,
+    parse_run,
+)
+from realfusion.listener import RunInterruptedError
+
+if TYPE_CHECKING:
+    from realfusion.pipeline import Stage
+    from realfusion.run_folder import RunFolder
+
+
+def run(program: str, args: Sequence[str]) -> int:
+    """Everything: an image in, a run folder out."""
+    return _run(program, args, "outputs")
+
+
+def invert(program: str, args: Sequence[str]) -> int:
+    """Up to the learned token."""
+    return _run(program, args, "token")
+
+
+def reconstruct(program: str, args: Sequence[str]) -> int:
+    """Up to the fitted field and its checkpoint."""
+    return _run(program, args, "field")
+
+
+def _run(program: str, args: Sequence[str], until: Stage) -> int:
+    arguments = parse_run(program, args)
+    config, options = arguments.config(), arguments.options()
+
+    from realfusion import pipeline
+    from realfusion.cli.display import display
+
+    previews = options.out / "previews" if options.preview_interval else None
+    try:
+        with display(previews) as listener:
+            folder = pipeline.run(config, options, listener, until=until)
+    except RunInterruptedError as error:
+        command = shlex.join([*program.split(), *args])
+        raise RunInterruptedError(f"{error}:\n  {command}") from error
+    print(summary(folder))
+    return 0
+
+
+def summary(folder: RunFolder) -> str:
+    """What a run has made, and its main figures."""
+    lines = []
+    if folder.metrics.exists():
+        metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
+        if "front_psnr_db" in metrics:
+            lines.append(
+                f"input view: PSNR {metrics['front_psnr_db']:.1f} dB, mask IoU "
+                f"{metrics['front_mask_iou']:.3f}"
+            )
+    made = [path for path in folder.outputs() if path.exists()]
+    shown = (folder.report, folder.mesh, folder.turntable_video, folder.turntable_sheet)
+    lines += [f"  {path}" for path in shown if path in made]
+    return "\n".join([*lines, f"run folder: {folder.root}"])
+
+
+def export(program: str, args: Sequence[str]) -> int:
+    """Turntable, mesh, figures and report of a run anew."""
+    arguments = parse(ExportArguments, program, args)
+
+    from realfusion import pipeline
+    from realfusion.cli.display import display
+
+    with display() as listener:
+        folder = pipeline.export_run(arguments.run_dir, arguments.device, listener)
+    print(summary(folder))
+    return 0
+
+
+def render(program: str, args: Sequence[str]) -> int:
+    """Views of a run from the cameras of a file."""
+    arguments = parse(RenderArguments, program, args)
+
+    from realfusion import pipeline
+    from realfusion.cli.display import display
+
+    with display() as listener:
+        paths = pipeline.render_run(
+            arguments.run_dir,
+            arguments.cameras,
+            arguments.out,
+            size=arguments.size,
+            device=arguments.device,
+            listener=listener,
+        )
+    print(f"{len(paths)} views in {arguments.out}")
+    return 0
+
+
+def evaluate(program: str, args: Sequence[str]) -> int:
+    """A run against ground truth."""
+    arguments = parse(EvaluateArguments, program, args)
+
+    from realfusion import pipeline
+    from realfusion.cli.display import display
+
+    with display() as listener:
+        figures = pipeline.evaluate_run(
+            arguments.run_dir,
+            arguments.ground_truth,
+            device=arguments.device,
+            listener=listener,
+        )
+    print(json.dumps(figures, indent=2))
+    return 0
+
+
+def doctor(program: str, args: Sequence[str]) -> int:
+    """What is installed here and what is missing; 1 if something needed is."""
+    parse(DoctorArguments, program, args)
+
+    from realfusion.cli.doctor import examine, report
+
+    findings = examine()
+    print(report(findings))
+    return 1 if any(each.state == "missing" for each in findings) else 0
+
+
+def train_prior(program: str, args: Sequence[str]) -> int:
+    """The embedded prior from nothing."""
+    arguments = parse(TrainPriorArguments, program, args)
+
+    from realfusion.cli.display import display
+    from realfusion.prior_training import train
+
+    with display() as listener:
+        train(arguments.config(), arguments.out, listener)
+    print(f"the prior is in {arguments.out}")
+    return 0
