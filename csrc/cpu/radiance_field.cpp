@@ -1,0 +1,293 @@
+// The radiance field's operators on the CPU: allocation, threads, and the order of sums,
+// which is the same for any number of threads.
+#include "cpu/radiance_field.h"
+
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "bindings/radiance_field_checks.h"
+
+namespace realfusion {
+namespace {
+
+using torch::stable::new_empty;
+using torch::stable::new_zeros;
+using torch::stable::parallel_for;
+
+// Samples whose network gradients are summed in one go. The sums of such groups are
+// added up in order.
+constexpr int64_t kGroup = 1024;
+
+// Samples between two scatters into the table, for each eight threads: few enough that
+// their gradients stay in the shared cache.
+constexpr int64_t kBlock = 16 * kGroup;
+
+// Calls body(item) for 0 <= item < count, each once, on all threads. The order is that
+// of the items, their dearest first.
+template <class Body>
+void parallel_for_queue(int64_t count, const Body& body) {
+  std::atomic<int64_t> next{0};
+  parallel_for(0, count, 1, [&](int64_t, int64_t) {
+    for (int64_t item = next++; item < count; item = next++) body(item);
+  });
+}
+
+template <class T>
+cpu::FieldKernels<T> choose_kernels(const FieldArguments& field);
+template <>
+cpu::FieldKernels<float> choose_kernels<float>(const FieldArguments& field) {
+  return cpu::field_kernels_float(simd_level(), static_cast<int>(field.hidden_width),
+                                  field.grid.num_features,
+                                  static_cast<int>(field.num_inputs));
+}
+template <>
+cpu::FieldKernels<double> choose_kernels<double>(const FieldArguments& field) {
+  return cpu::field_kernels_double(static_cast<int>(field.hidden_width),
+                                   field.grid.num_features);
+}
+
+template <class T>
+cpu::FieldProblem<T> make_problem(const FieldArguments& field,
+                                  const FieldNetwork<T>& network,
+                                  const Tensor& positions, const Tensor& table,
+                                  bool with_normals) {
+  return {field.grid,
+          make_field_settings<T>(field.bound, field.blob_density, field.blob_radius),
+          network,
+          table.const_data_ptr<T>(),
+          positions.const_data_ptr<T>(),
+          positions.size(0),
+          static_cast<int>(field.hidden_width),
+          with_normals};
+}
+
+template <class T>
+void run_forward(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>& problem,
+                 const cpu::FieldOutputs<T>& outputs) {
+  const int64_t num_groups = (problem.num_samples + kGroup - 1) / kGroup;
+  parallel_for_queue(num_groups, [&](int64_t group) {
+    kernels.forward(problem, outputs, group * kGroup,
+                    std::min((group + 1) * kGroup, problem.num_samples));
+  });
+}
+
+// Memory of one block of samples, reused from block to block.
+template <class T>
+struct Workspace {
+  std::vector<T> scatter;
+  std::vector<T> group_gradients;  // [groups, size of the network]
+  std::vector<T> gradients;        // [size of the network], their sum
+};
+
+template <class T>
+cpu::FieldScatter<T> lay_out_scatter(const cpu::FieldProblem<T>& problem, int64_t stride,
+                                     std::vector<T>& memory) {
+  const int64_t num_active =
+      problem.grid.num_active_levels * problem.grid.num_features;
+  const int64_t rows = problem.with_normals ? 6 + 2 * num_active : 3 + num_active;
+  memory.resize(rows * stride);
+  cpu::FieldScatter<T> scatter{};
+  scatter.stride = stride;
+  scatter.unit = memory.data();
+  scatter.features = scatter.unit + 3 * stride;
+  if (problem.with_normals) {
+    scatter.reverse = scatter.features + num_active * stride;
+    scatter.directions = scatter.reverse + num_active * stride;
+  }
+  return scatter;
+}
+
+// One thread owns a level, or a range of its entries where there are more threads than
+// levels; the finest levels, which miss the cache, come first.
+template <class T>
+void run_scatter(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>& problem,
+                 const cpu::FieldScatter<T>& scatter, T* grad_table,
+                 int64_t num_samples) {
+  const int num_levels = problem.grid.num_active_levels;
+  if (num_levels == 0) return;
+  const int64_t num_threads = torch::stable::get_num_threads();
+  const int64_t num_parts = (num_threads + num_levels - 1) / num_levels;
+  parallel_for_queue(num_levels * num_parts, [&](int64_t item) {
+    const int level = num_levels - 1 - static_cast<int>(item / num_parts);
+    const int64_t part = item % num_parts;
+    const int64_t size = problem.grid.levels[level].size;
+    kernels.scatter(problem, scatter, level,
+                    static_cast<uint32_t>(size * part / num_parts),
+                    static_cast<uint32_t>(size * (part + 1) / num_parts), grad_table,
+                    num_samples);
+  });
+}
+
+// Returns the gradients of the network, one buffer; adds to grad_table.
+template <class T>
+std::vector<T> run_backward(const cpu::FieldKernels<T>& kernels,
+                            const cpu::FieldProblem<T>& problem,
+                            const cpu::FieldOutputs<T>& saved,
+                            const cpu::FieldUpstreams<T>& upstreams, T* grad_table) {
+  const int64_t num_inputs = problem.grid.num_levels * problem.grid.num_features;
+  const int64_t size = cpu::field_network_size(num_inputs, problem.hidden_width);
+  const int64_t num_threads = torch::stable::get_num_threads();
+  const int64_t block = std::min(kBlock * ((num_threads + 7) / 8),
+                                 (problem.num_samples + kGroup - 1) / kGroup * kGroup);
+  const int64_t num_groups = block / kGroup;
+  Workspace<T> work;
+  work.gradients.assign(size, T(0));
+  work.group_gradients.resize(num_groups * size);
+  cpu::FieldScatter<T> scatter = lay_out_scatter(problem, block, work.scatter);
+  for (int64_t first = 0; first < problem.num_samples; first += block) {
+    const int64_t last = std::min(first + block, problem.num_samples);
+    const int64_t groups = (last - first + kGroup - 1) / kGroup;
+    scatter.first_sample = first;
+    parallel_for_queue(groups, [&](int64_t group) {
+      T* gradients = work.group_gradients.data() + group * size;
+      std::fill_n(gradients, size, T(0));
+      const int64_t begin = first + group * kGroup;
+      kernels.backward(problem, saved, upstreams, scatter, gradients, begin,
+                       std::min(begin + kGroup, last));
+    });
+    for (int64_t group = 0; group < groups; ++group) {
+      const T* gradients = work.group_gradients.data() + group * size;
+      for (int64_t i = 0; i < size; ++i) work.gradients[i] += gradients[i];
+    }
+    run_scatter(kernels, problem, scatter, grad_table, last - first);
+  }
+  return work.gradients;
+}
+
+template <class T>
+FieldForwardResult forward(const FieldArguments& field, const FieldNetwork<T>& network,
+                           const Tensor& positions, const Tensor& table,
+                           bool with_normals) {
+  FieldForwardResult result = allocate_field_outputs(positions, with_normals);
+  auto& [densities, albedo, normals, gradients, masks] = result;
+  cpu::FieldOutputs<T> outputs{};
+  outputs.densities = densities.mutable_data_ptr<T>();
+  outputs.albedo = albedo.mutable_data_ptr<T>();
+  outputs.masks = reinterpret_cast<uint64_t*>(masks.mutable_data_ptr<int64_t>());
+  if (with_normals) {
+    outputs.normals = normals.mutable_data_ptr<T>();
+    outputs.gradients = gradients.mutable_data_ptr<T>();
+  }
+  run_forward<T>(choose_kernels<T>(field),
+                 make_problem<T>(field, network, positions, table, with_normals),
+                 outputs);
+  return result;
+}
+
+template <class T>
+const T* pointer_or_null(const std::optional<Tensor>& tensor) {
+  return tensor.has_value() ? tensor->const_data_ptr<T>() : nullptr;
+}
+
+template <class T>
+FieldBackwardResult backward(const FieldArguments& field, const FieldNetwork<T>& network,
+                             const Tensor& positions, const Tensor& table,
+                             const cpu::FieldOutputs<T>& saved,
+                             const cpu::FieldUpstreams<T>& upstreams) {
+  const bool with_normals = upstreams.normals != nullptr;
+  const cpu::FieldProblem<T> problem =
+      make_problem<T>(field, network, positions, table, with_normals);
+  Tensor grad_table = new_zeros(table, table.sizes());
+  const std::vector<T> buffer =
+      run_backward<T>(choose_kernels<T>(field), problem, saved, upstreams,
+                      grad_table.mutable_data_ptr<T>());
+  const T* next = buffer.data();
+  const auto take = [&](std::initializer_list<int64_t> shape) {
+    Tensor tensor = new_empty(table, std::vector<int64_t>(shape));
+    std::copy_n(next, tensor.numel(), tensor.mutable_data_ptr<T>());
+    next += tensor.numel();
+    return tensor;
+  };
+  const int64_t width = field.hidden_width;
+  Tensor w1 = take({width, field.num_inputs});
+  Tensor b1 = take({width});
+  Tensor w2 = take({width, width});
+  Tensor b2 = take({width});
+  Tensor w3 = take({kFieldOutputs, width});
+  Tensor b3 = take({kFieldOutputs});
+  return {grad_table, w1, b1, w2, b2, w3, b3};
+}
+
+void check_cpu_dtype(const char* op, const Tensor& positions) {
+  const ScalarType dtype = positions.scalar_type();
+  REALFUSION_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double, op,
+                   ": `positions` must be float32 or float64, got ",
+                   detail::describe_dtype(dtype));
+}
+
+FieldForwardResult radiance_field(
+    const Tensor& positions, const Tensor& table, const Tensor& w1, const Tensor& b1,
+    const Tensor& w2, const Tensor& b2, const Tensor& w3, const Tensor& b3,
+    std::vector<double> scales, std::vector<int64_t> resolutions,
+    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
+    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
+    double blob_radius, bool with_normals) {
+  const char* op = "radiance_field";
+  const FieldArguments field =
+      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
+                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
+                  bound, blob_density, blob_radius);
+  check_cpu_dtype(op, positions);
+  if (positions.scalar_type() == ScalarType::Double) {
+    return forward<double>(field, field_network<double>(w1, b1, w2, b2, w3, b3),
+                           positions, table, with_normals);
+  }
+  return forward<float>(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions,
+                        table, with_normals);
+}
+
+template <class T>
+FieldBackwardResult backward_of_type(
+    const FieldArguments& field, const FieldNetwork<T>& network, const Tensor& positions,
+    const Tensor& table, const std::optional<Tensor>& grad_densities,
+    const std::optional<Tensor>& grad_albedo, const std::optional<Tensor>& grad_normals,
+    const Tensor& densities, const Tensor& albedo, const Tensor& gradients,
+    const Tensor& masks) {
+  // The kernels take the forward's outputs as they were written, and only read them.
+  cpu::FieldOutputs<T> saved{};
+  saved.densities = const_cast<T*>(densities.const_data_ptr<T>());
+  saved.albedo = const_cast<T*>(albedo.const_data_ptr<T>());
+  saved.gradients = const_cast<T*>(gradients.const_data_ptr<T>());
+  saved.masks = reinterpret_cast<uint64_t*>(
+      const_cast<int64_t*>(masks.const_data_ptr<int64_t>()));
+  const cpu::FieldUpstreams<T> upstreams{pointer_or_null<T>(grad_densities),
+                                         pointer_or_null<T>(grad_albedo),
+                                         pointer_or_null<T>(grad_normals)};
+  return backward<T>(field, network, positions, table, saved, upstreams);
+}
+
+FieldBackwardResult radiance_field_backward(
+    std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
+    std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
+    const Tensor& gradients, const Tensor& masks, const Tensor& positions,
+    const Tensor& table, const Tensor& w1, const Tensor& b1, const Tensor& w2,
+    const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
+    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
+    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
+    double bound, double blob_density, double blob_radius) {
+  const char* op = "radiance_field_backward";
+  const FieldArguments field =
+      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
+                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
+                  bound, blob_density, blob_radius);
+  check_cpu_dtype(op, positions);
+  check_field_backward(op, positions, grad_densities, grad_albedo, grad_normals,
+                       densities, albedo, gradients, masks);
+  if (positions.scalar_type() == ScalarType::Double) {
+    return backward_of_type<double>(
+        field, field_network<double>(w1, b1, w2, b2, w3, b3), positions, table,
+        grad_densities, grad_albedo, grad_normals, densities, albedo, gradients, masks);
+  }
+  return backward_of_type<float>(field, field_network<float>(w1, b1, w2, b2, w3, b3),
+                                 positions, table, grad_densities, grad_albedo,
+                                 grad_normals, densities, albedo, gradients, masks);
+}
+
+}  // namespace
+}  // namespace realfusion
+
+STABLE_TORCH_LIBRARY_IMPL(realfusion, CPU, m) {
+  m.impl("radiance_field", TORCH_BOX(&realfusion::radiance_field));
+  m.impl("radiance_field_backward", TORCH_BOX(&realfusion::radiance_field_backward));
+}
