@@ -198,9 +198,8 @@ def parse(
 
 def one_line(box: str) -> str:
     """What tyro's box of an error says: its first paragraph and first suggestion."""
-    inside = [re.sub(r"^│ |\s*│$", "", line) for line in box.splitlines()]
-    body = [line for line in inside if line and line[0] not in "╭╰"]
-    rules = [index for index, line in enumerate(body) if set(line) == {"─"}]
+    body = _inside(re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines())
+    rules = [index for index, line in enumerate(body) if _is_rule(line)]
     first = body[: rules[0]] if rules else body
     if first and first[0].startswith("Missing from"):  # without the options' help
         options = [line.strip() for line in first[1:] if not line.startswith(" " * 8)]
@@ -211,3 +210,18 @@ def one_line(box: str) -> str:
     if "Perhaps you meant:" in body and options:
         message += f"; did you mean {options[0]}?"
     return message
+
+
+def _inside(lines: list[str]) -> list[str]:
+    """The lines within a box of box-drawing characters, or of dashes without them."""
+    if lines and lines[0].startswith("╭"):
+        found = [line[2:].removesuffix("│").rstrip() for line in lines[1:-1]]
+    elif len(lines) > 2 and _is_rule(lines[1]):
+        found = [line[2:].rstrip() for line in lines[2:]]
+    else:
+        found = lines
+    return [line for line in found if line]
+
+
+def _is_rule(line: str) -> bool:
+    return set(line.strip()) in ({"─"}, {"-"})

@@ -6,6 +6,7 @@ Ctrl-C or SIGTERM. Errors are one line on standard error.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -51,7 +52,7 @@ def run_main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    arguments = sys.argv[1:] if args is None else list(args)
+    arguments = _prepare(args)
     return guarded("realfusion-run", commands.run, arguments)
 
 
@@ -64,7 +65,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    arguments = sys.argv[1:] if args is None else list(args)
+    arguments = _prepare(args)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0 if arguments else BAD_INPUT
@@ -80,6 +81,14 @@ def main(args: Sequence[str] | None = None) -> int:
         )
         return BAD_INPUT
     return guarded(f"realfusion {name}", COMMANDS[name].run, arguments[1:])
+
+
+def _prepare(args: Sequence[str] | None) -> list[str]:
+    """The arguments; and a terminal without Unicode gets question marks, no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    return sys.argv[1:] if args is None else list(args)
 
 
 def usage() -> str:

@@ -1,0 +1,156 @@
+"""Command-line words become configurations."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from realfusion.cli.arguments import (
+    RenderArguments,
+    TrainPriorArguments,
+    one_line,
+    parse,
+    parse_run,
+)
+from realfusion.config import RunConfig
+from realfusion.errors import InputError
+from realfusion.prior_training.config import PriorTrainingConfig
+from realfusion.training.presets import PRESETS
+
+
+def run_arguments(*words: str):
+    return parse_run("realfusion-run", ["photo.png", *words])
+
+
+def leaf_options(config: object, prefix: str = "") -> list[str]:
+    """The option of every field in a nested dataclass."""
+    found = []
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        name = f"{prefix}{field.name.replace('_', '-')}"
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found += leaf_options(value, f"{name}.")
+        else:
+            found.append(f"--{name}")
+    return found
+
+
+def test_no_options_give_the_default_run():
+    arguments = run_arguments()
+    assert arguments.config() == RunConfig(
+        image=Path("photo.png"), reconstruction=PRESETS["default"]
+    )
+    assert arguments.options().out == Path("runs/photo")
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+@pytest.mark.parametrize("form", ["two words", "one word"])
+def test_preset_sets_the_defaults(name, form):
+    words = ["--preset", name] if form == "two words" else [f"--preset={name}"]
+    assert run_arguments(*words).config().reconstruction == PRESETS[name]
+
+
+def test_options_win_over_the_preset():
+    arguments = run_arguments(
+        "--reconstruction.iterations", "7", "--preset", "smoke", "--seed", "3"
+    )
+    config = arguments.config()
+    assert config.reconstruction == dataclasses.replace(PRESETS["smoke"], iterations=7)
+    assert config.seed == 3
+
+
+def test_short_forms_reach_the_nested_fields():
+    arguments = run_arguments(
+        "--elevation-deg", "30", "--radius", "2.5", "--fov-y-deg", "35", "--no-recenter"
+    )
+    config = arguments.config()
+    camera = config.reconstruction.reference_camera
+    assert (camera.elevation_deg, camera.radius, camera.fov_y_deg) == (30.0, 2.5, 35.0)
+    assert config.input.recenter is False
+
+
+def test_nested_form_is_kept_where_the_short_one_is_absent():
+    arguments = run_arguments(
+        "--reconstruction.reference-camera.radius", "2.2", "--input.no-recenter"
+    )
+    config = arguments.config()
+    assert config.reconstruction.reference_camera.radius == 2.2
+    assert config.input.recenter is False
+
+
+def test_options_of_the_run_stay_out_of_its_identity():
+    arguments = run_arguments("--out", "there", "--device", "cpu", "--overwrite")
+    options = arguments.options()
+    assert (options.out, options.device, options.overwrite) == (
+        Path("there"),
+        "cpu",
+        True,
+    )
+    assert arguments.config() == run_arguments().config()
+
+
+def test_every_field_of_the_configuration_is_an_option(capsys):
+    with pytest.raises(SystemExit):
+        run_arguments("--help")
+    shown = capsys.readouterr().out
+    config = RunConfig(image=Path("photo.png"))
+    options = [name for name in leaf_options(config) if name != "--image"]
+    assert len(options) > 80
+    for option in options:
+        assert f"{option} " in shown or f"{option}," in shown, option
+
+
+def test_render_arguments():
+    arguments = parse(
+        RenderArguments,
+        "realfusion render",
+        ["run", "--cameras", "c.json", "--size", "64", "--out", "views"],
+    )
+    assert arguments.run_dir == Path("run")
+    assert arguments.cameras == Path("c.json")
+    assert arguments.size == 64
+
+
+def test_prior_training_arguments_give_its_configuration():
+    arguments = parse(
+        TrainPriorArguments, "realfusion train-prior", ["--out", "x", "--seed", "5"]
+    )
+    assert arguments.config() == PriorTrainingConfig(seed=5)
+
+
+def test_error_of_the_parser_is_an_input_error():
+    with pytest.raises(InputError, match=r"--cameras PATH.*realfusion render --help"):
+        parse(RenderArguments, "realfusion render", ["run"])
+
+
+BOX = """\
+╭─ Unrecognized options ────────╮
+│ Unrecognized options: --radiu │
+│ ───────────────────────────── │
+│ Perhaps you meant:            │
+│     --radius FLOAT            │
+│         Distance.             │
+╰───────────────────────────────╯
+"""
+DASHES = """\
+ Unrecognized options
+ -------------------------------
+  Unrecognized options: --radiu
+  ------------------------------
+  Perhaps you meant:
+      --radius FLOAT
+          Distance.
+
+"""
+COLOURED = BOX.replace("│", "\x1b[31m│\x1b[0m").replace("╭", "\x1b[1;31m╭")
+
+
+@pytest.mark.parametrize("box", [BOX, DASHES, COLOURED])
+def test_one_line_reads_every_form_of_the_box(box):
+    assert one_line(box) == "Unrecognized options: --radiu; did you mean --radius?"
+
+
+def test_one_line_survives_an_unknown_format():
+    assert one_line("something\nelse entirely") == "something else entirely"
