@@ -17,6 +17,12 @@ DistillationWeighting = Literal[
 ]
 
 
+def _check_timestep_range(name: str, bounds: tuple[float, float]) -> None:
+    low, high = bounds
+    if not 0.0 <= low <= high <= 1.0:
+        raise ValueError(f"`{name}` must be ordered within [0, 1], got {bounds}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """What the prior is asked for; the words for the view are added per camera."""
@@ -131,39 +137,48 @@ class AugmentationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TextualInversionConfig:
-    """Single-image textual inversion (RealFusion, Sec. 3.2; Gal et al. 2022)."""
+    """Single-image textual inversion (RealFusion, Sec. 3.2; Gal et al. 2022).
+
+    Where the prior has an image encoder, its token is only refined. Learning rates are
+    relative to the root mean square of the vectors that the optimisation starts from,
+    so that one value serves text encoders of any scale.
+    """
 
     steps: int = 3000
-    """Largest number of optimiser steps; 0 keeps the initial token."""
-    learning_rate: float = 5e-3
-    """AdamW's rate for the token, falling to a tenth along a cosine."""
+    """Optimiser steps at most, from a word; 0 keeps the initial vectors."""
+    refinement_steps: int = 120
+    """Optimiser steps at most, from the prior's image encoder; 0 keeps its token."""
+    learning_rate: float = 0.15
+    """AdamW's relative rate from a word, falling to a tenth along a cosine."""
+    refinement_learning_rate: float = 0.02
+    """AdamW's relative rate from the image encoder, falling to a tenth likewise."""
     batch_size: int = 4
     """Augmented images a step."""
     num_vectors: int = 1
-    """Vectors of the token (ignored where the prior's image encoder gives them)."""
+    """Vectors of a token that starts from a word (an image encoder has its own)."""
     init_word: str = "object"
-    """A word whose embedding the token starts from, where there is no encoder."""
-    from_image_encoder: bool = True
+    """The word whose embedding the token starts from, without an image encoder."""
+    use_image_encoder: bool = True
     """Start from the prior's image encoder where it has one."""
+    describe_view: bool = True
+    """Name the view in the prompt (front), so that the token need not learn it."""
     anchor_weight: float = 0.0
-    """Pull towards the initial token: weight of the mean squared distance, relative to
-    the token's own mean square. Keeps a token of one photo from fitting only that."""
+    """Weight of the squared distance from the initial vectors, relative to their mean
+    square: keeps a token of one photo from fitting that view alone."""
     pool_size: int = 128
-    """Augmented images whose latents are computed once and drawn from."""
+    """Augmented images whose latents are computed once and then drawn from."""
     heldout_size: int = 16
     """Augmented images kept aside for the early stop."""
-    evaluate_every: int = 50
+    evaluate_every: int = 40
     """Steps between two looks at the held-out images."""
-    patience: int = 6
+    patience: int = 8
     """Looks without an improvement after which the optimisation stops."""
     timestep_range: tuple[float, float] = (0.02, 0.98)
     """Noise levels, as fractions of the training timesteps."""
     background_weight: float = 0.1
     """Weight of the loss outside the object, where it is 1 inside."""
-    max_seconds: float | None = None
-    """Time after which the optimisation stops with the best token so far. Then the
-    result depends on the machine's speed; none is deterministic."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """How the photo is varied."""
 
     def __post_init__(self) -> None:
         _check_timestep_range("timestep_range", self.timestep_range)
@@ -179,15 +194,43 @@ class TextualInversionConfig:
                 raise ValueError(
                     f"`{name}` must be positive, got {getattr(self, name)}"
                 )
-        if self.steps < 0:
-            raise ValueError(f"`steps` must not be negative, got {self.steps}")
-        if not self.learning_rate > 0.0:
-            raise ValueError(
-                f"`learning_rate` must be positive, got {self.learning_rate}"
-            )
+        for name in (
+            "steps",
+            "refinement_steps",
+            "anchor_weight",
+            "background_weight",
+        ):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must not be negative, got {getattr(self, name)}"
+                )
+        for name in ("learning_rate", "refinement_learning_rate"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(
+                    f"`{name}` must be positive, got {getattr(self, name)}"
+                )
 
 
-def _check_timestep_range(name: str, bounds: tuple[float, float]) -> None:
-    low, high = bounds
-    if not 0.0 <= low <= high <= 1.0:
-        raise ValueError(f"`{name}` must be ordered within [0, 1], got {bounds}")
+PAPER_INVERSION = TextualInversionConfig(
+    describe_view=False,
+    background_weight=1.0,
+    augmentation=AugmentationConfig(
+        flip_probability=0.5, grey_probability=0.1, white_background_probability=1.0
+    ),
+)
+"""One vector, 3000 steps, the paper's augmentation."""
+
+FAST_INVERSION = TextualInversionConfig(
+    steps=400,
+    refinement_steps=60,
+    pool_size=48,
+    heldout_size=8,
+    evaluate_every=20,
+    patience=4,
+)
+"""For a CPU: seconds with the bundled prior."""
+
+SMOKE_INVERSION = TextualInversionConfig(
+    steps=2, refinement_steps=2, pool_size=4, heldout_size=2, evaluate_every=1
+)
+"""Runs every stage and learns nothing."""

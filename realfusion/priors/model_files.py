@@ -41,7 +41,7 @@ _WEIGHT_STEMS = {
     "text_encoder": ("model", "pytorch_model"),
 }
 _TOKENIZER_FILES = ("vocab.json", "merges.txt", "tokenizer.json")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,17 @@ def locate_model(
             "the bundled prior is missing from this installation: reinstall the "
             "package, or train it again with `realfusion train-prior`"
         )
+    if folder.is_file():
+        raise InputError(
+            f"the prior must be a folder in diffusers' layout, got the file {text}: "
+            f"convert a single-file checkpoint with diffusers first"
+        )
     repository = resolve_alias(text)
     if not is_hub_id(repository):
+        aliases = [name for name in HUB_ALIASES if not is_hub_id(name)]
         raise InputError(
-            f"the prior must be a folder in diffusers' layout or a Hub id such as "
-            f"{HUB_ALIASES['sd']}, got {text!r}, which is neither"
+            f"the prior must be auto, bundled, none, {', '.join(aliases)}, a folder in "
+            f"diffusers' layout, or a Hub id such as {HUB_ALIASES['sd']}, got {text!r}"
         )
     cached = cached_model(repository, revision)
     if cached is not None:

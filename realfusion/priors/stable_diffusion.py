@@ -216,14 +216,21 @@ class StableDiffusionPrior:
         positive = self.text.encode([text.positive for text in texts])
         negative = self.text.encode([text.negative for text in texts])
         labels = negative_labels = None
-        if self.unet.config.num_class_embeds is not None:
-            none = self._unconditional_class()
-            classes = [
-                none if text.view_class is None else text.view_class for text in texts
-            ]
+        unconditional = self.view_class_label(None)
+        if unconditional is not None:
+            classes = [self.view_class_label(text.view_class) for text in texts]
             labels = torch.tensor(classes, device=self.device)
-            negative_labels = torch.full_like(labels, none)
+            negative_labels = torch.full_like(labels, unconditional)
         return Conditioning(positive, negative, labels, negative_labels)
+
+    def view_class_label(self, view_class: int | None) -> int | None:
+        """The denoiser's label of a view class (None: no view), if it takes labels."""
+        if self.unet.config.num_class_embeds is None:
+            return None
+        if view_class is not None:
+            return view_class
+        label = self.metadata.unconditional_class
+        return NUM_VIEW_CLASSES if label is None else label
 
     def predict_noise(
         self,
@@ -331,7 +338,3 @@ class StableDiffusionPrior:
             guidance_rescale=guidance_rescale,
         )
         return NoiseResidual(estimate - noise, alphas_cumprod, timesteps)
-
-    def _unconditional_class(self) -> int:
-        label = self.metadata.unconditional_class
-        return NUM_VIEW_CLASSES if label is None else label

@@ -95,7 +95,9 @@ class TextConditioner:
     def word_vectors(
         self, word: str, num_vectors: int
     ) -> Float[Tensor, "num_vectors channels"]:
-        """Input embeddings of a word, its pieces repeated to `num_vectors` rows.
+        """Input embeddings to start a token from: a word's pieces, repeated.
+
+        A word of more pieces than vectors gives the mean of its pieces in each row.
 
         Raises:
             InputError: If the word is empty.
@@ -105,8 +107,11 @@ class TextConditioner:
             raise InputError(
                 f"the token's initial word must not be empty, got {word!r}"
             )
-        rows = torch.tensor([ids[i % len(ids)] for i in range(num_vectors)])
-        return self._embedding.weight[rows.to(self.device)].detach().float().clone()
+        pieces = self._embedding.weight[torch.tensor(ids, device=self.device)]
+        pieces = pieces.detach().float()
+        if len(ids) > num_vectors:
+            pieces = pieces.mean(dim=0, keepdim=True)
+        return pieces[torch.arange(num_vectors) % pieces.shape[0]].clone()
 
     def tokenize(self, texts: Sequence[str], num_vectors: int) -> TokenizedText:
         """Token ids of each text with room for a learned token of `num_vectors`.

@@ -1,0 +1,74 @@
+"""Tiny models of Stable Diffusion's shape, made once a session."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from realfusion.priors.metadata import PriorMetadata
+from realfusion.priors.prompts import ViewVocabulary
+from realfusion.priors.random_weights import TINY, random_prior, save_random_model
+from realfusion.priors.stable_diffusion import StableDiffusionPrior
+
+RELATIVE_VIEWS = ViewVocabulary(
+    azimuth_words=(
+        "front view",
+        "front right view",
+        "right side view",
+        "back right view",
+        "back view",
+        "back left view",
+        "left side view",
+        "front left view",
+    ),
+    elevation_suffixes=("", ", high", ", overhead"),
+)
+
+
+@pytest.fixture
+def prior() -> StableDiffusionPrior:
+    """A prior with random weights, 32 px, front/side/back prompts."""
+    return random_prior(TINY)
+
+
+@pytest.fixture
+def relative_views() -> ViewVocabulary:
+    """The bundled prior's view words."""
+    return RELATIVE_VIEWS
+
+
+@pytest.fixture
+def class_prior() -> StableDiffusionPrior:
+    """The same with view classes and the relative vocabulary."""
+    shape = dataclasses.replace(TINY, num_class_embeds=25)
+    metadata = PriorMetadata(subject="<e>", view_vocabulary=RELATIVE_VIEWS)
+    return random_prior(shape, metadata=metadata)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model in diffusers' layout."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_random_model(folder, TINY)
+    return folder
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A seeded CPU generator."""
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture
+def photo() -> torch.Tensor:
+    """RGBA: an orange disc with a dark bar on nothing, 48 px."""
+    grid = (torch.arange(48) + 0.5) / 24.0 - 1.0
+    rows, columns = torch.meshgrid(grid, grid, indexing="ij")
+    image = torch.zeros(48, 48, 4)
+    image[..., :3] = torch.tensor([0.9, 0.5, 0.1])
+    image[rows.abs() < 0.1] = torch.tensor([0.1, 0.1, 0.3, 0.0])
+    image[..., 3] = (rows**2 + columns**2 < 0.5).float()
+    return image

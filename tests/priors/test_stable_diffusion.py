@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from realfusion.cameras.camera import Camera
+from realfusion.errors import InputError
+from realfusion.losses import score_distillation_loss
+from realfusion.priors.components import choose_precision
+from realfusion.priors.config import Prompt, ScoreDistillationConfig
+from realfusion.priors.guidance import add_noise
+from realfusion.priors.learned_embeds import LearnedToken
+from realfusion.priors.random_weights import TINY, random_prior, save_random_model
+from realfusion.priors.score_distillation import weighted_residual
+from realfusion.priors.stable_diffusion import StableDiffusionPrior
+
+WORDS = Prompt(subject="a duck")
+CAMERAS = [Camera(), Camera(azimuth_deg=90.0), Camera(azimuth_deg=180.0)]
+TIMESTEPS = torch.tensor([30, 500, 950])
+
+
+@pytest.fixture
+def latents(generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(3, 4, 8, 8, generator=generator)
+
+
+def test_images_are_scaled_to_minus_one_one_for_the_vae(
+    prior: StableDiffusionPrior,
+) -> None:
+    images = torch.rand(2, 3, 32, 32)
+    expected = prior.vae.encode(2.0 * images - 1.0).latent_dist.mean * 0.18215
+    torch.testing.assert_close(prior.encode(images), expected)
+
+
+def test_encoding_resizes_and_is_differentiable(prior: StableDiffusionPrior) -> None:
+    for side in (20, 64):
+        images = torch.rand(1, 3, side, side, requires_grad=True)
+        latents = prior.encode(images)
+        assert latents.shape == (1, 4, 8, 8)
+        latents.square().sum().backward()
+        assert float(images.grad.abs().sum()) > 0.0
+
+
+def test_decoding_stays_in_the_unit_range(
+    prior: StableDiffusionPrior, latents: torch.Tensor
+) -> None:
+    images = prior.decode(100.0 * latents)
+    assert images.shape == (3, 3, 32, 32)
+    assert float(images.min()) >= 0.0
+    assert float(images.max()) <= 1.0
+
+
+@pytest.mark.parametrize("name", ["prior", "class_prior"])
+@pytest.mark.parametrize("scale", [1.0, 7.5])
+def test_guidance_in_one_batch_equals_two_calls(
+    name: str, scale: float, latents: torch.Tensor, request: pytest.FixtureRequest
+) -> None:
+    prior = request.getfixturevalue(name)
+    conditioning = prior.condition(WORDS, CAMERAS)
+    got = prior.guided_noise(latents, TIMESTEPS, conditioning, guidance_scale=scale)
+    with torch.no_grad():
+        negative = prior.unet(
+            latents,
+            TIMESTEPS,
+            conditioning.negative_context,
+            class_labels=conditioning.negative_class_labels,
+        ).sample
+        positive = prior.unet(
+            latents,
+            TIMESTEPS,
+            conditioning.context,
+            class_labels=conditioning.class_labels,
+        ).sample
+    expected = negative + scale * (positive - negative)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_small_chunks_change_nothing(
+    prior: StableDiffusionPrior, latents: torch.Tensor
+) -> None:
+    conditioning = prior.condition(WORDS, CAMERAS)
+    whole = prior.guided_noise(latents, TIMESTEPS, conditioning, guidance_scale=7.5)
+    prior.max_batch = 2
+    parts = prior.guided_noise(latents, TIMESTEPS, conditioning, guidance_scale=7.5)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_v_prediction_equals_epsilon_of_the_same_belief(
+    latents: torch.Tensor, generator: torch.Generator
+) -> None:
+    """A denoiser whose v is that of a known ε̂ gives the residual ε̂ - ε."""
+    shape = dataclasses.replace(TINY, prediction_type="v_prediction")
+    prior = random_prior(shape)
+    belief = torch.randn(latents.shape, generator=generator)
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(3))
+    alpha = prior.alphas_cumprod[TIMESTEPS][:, None, None, None]
+    noisy = add_noise(latents, noise, prior.alphas_cumprod[TIMESTEPS])
+    clean = (noisy - (1 - alpha).sqrt() * belief) / alpha.sqrt()
+    velocity = alpha.sqrt() * belief - (1 - alpha).sqrt() * clean
+    prior.unet.register_forward_hook(
+        lambda _module, _inputs, output: dataclasses.replace(output, sample=velocity)
+    )
+    got = prior.noise_residual(
+        latents,
+        prior.condition(WORDS, CAMERAS),
+        timesteps=TIMESTEPS,
+        guidance_scale=1.0,
+        generator=torch.Generator().manual_seed(3),
+    )
+    torch.testing.assert_close(got.residual, belief - noise, rtol=1e-4, atol=1e-4)
+
+
+def test_residual_is_predicted_minus_added_noise_without_gradient(
+    prior: StableDiffusionPrior, latents: torch.Tensor
+) -> None:
+    conditioning = prior.condition(WORDS, CAMERAS)
+    latents.requires_grad_(True)
+    got = prior.noise_residual(
+        latents,
+        conditioning,
+        timesteps=TIMESTEPS,
+        guidance_scale=5.0,
+        generator=torch.Generator().manual_seed(3),
+    )
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(3))
+    noisy = add_noise(latents.detach(), noise, prior.alphas_cumprod[TIMESTEPS])
+    estimate = prior.guided_noise(noisy, TIMESTEPS, conditioning, guidance_scale=5.0)
+    torch.testing.assert_close(got.residual, estimate - noise)
+    torch.testing.assert_close(got.alphas_cumprod, prior.alphas_cumprod[TIMESTEPS])
+    assert not got.residual.requires_grad
+
+
+def test_same_seed_same_residual(
+    prior: StableDiffusionPrior, latents: torch.Tensor
+) -> None:
+    conditioning = prior.condition(WORDS, CAMERAS)
+    first, second, other = (
+        prior.noise_residual(
+            latents,
+            conditioning,
+            timesteps=TIMESTEPS,
+            guidance_scale=5.0,
+            generator=torch.Generator().manual_seed(seed),
+        ).residual
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_distillation_gradient_is_the_weighted_residual_through_the_vae(
+    prior: StableDiffusionPrior, generator: torch.Generator
+) -> None:
+    """Defect 1 of the release: one scalar, one backward, the stated gradient."""
+    images = torch.rand(3, 3, 32, 32, requires_grad=True)
+    latents = prior.encode(images)
+    judged = prior.noise_residual(
+        latents,
+        prior.condition(WORDS, CAMERAS),
+        timesteps=TIMESTEPS,
+        guidance_scale=10.0,
+        generator=generator,
+    )
+    gradient = weighted_residual(
+        ScoreDistillationConfig(), judged.residual, judged.alphas_cumprod
+    )
+    expected = torch.autograd.grad(latents, images, gradient, retain_graph=True)[0]
+    score_distillation_loss(latents, gradient).backward()
+    torch.testing.assert_close(
+        images.grad * latents.numel(), expected, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_each_view_gets_its_own_words_and_class(
+    class_prior: StableDiffusionPrior,
+) -> None:
+    """Defect 2 of the release: random views were judged with the front prompt."""
+    cameras = [*CAMERAS, Camera(azimuth_deg=270.0, elevation_deg=70.0)]
+    conditioning = class_prior.condition(WORDS, cameras)
+    assert conditioning.class_labels.tolist() == [0, 6, 12, 20]
+    assert conditioning.negative_class_labels.tolist() == [24] * 4
+    for row, text in zip(
+        conditioning.context,
+        (
+            "a duck, front view",
+            "a duck, right side view",
+            "a duck, back view",
+            "a duck, left side view, overhead",
+        ),
+        strict=True,
+    ):
+        torch.testing.assert_close(row, class_prior.text.encode([text])[0])
+
+
+def test_views_follow_the_reference_azimuth(prior: StableDiffusionPrior) -> None:
+    turned = dataclasses.replace(WORDS, reference_azimuth_deg=180.0)
+    here = prior.condition(turned, [Camera(azimuth_deg=180.0)])
+    torch.testing.assert_close(here.context, prior.condition(WORDS, [Camera()]).context)
+
+
+def test_without_view_words_no_view_class(class_prior: StableDiffusionPrior) -> None:
+    silent = Prompt(subject="a duck", view_words=False)
+    assert class_prior.condition(silent, CAMERAS).class_labels.tolist() == [24] * 3
+
+
+def test_text_states_are_computed_once(
+    prior: StableDiffusionPrior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior.condition(WORDS, CAMERAS)
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise AssertionError("the text encoder ran again")
+
+    monkeypatch.setattr(prior.text.text_encoder, "forward", fail)
+    prior.condition(WORDS, CAMERAS)
+
+
+def test_a_new_token_invalidates_cached_states(prior: StableDiffusionPrior) -> None:
+    prompt = Prompt(subject="a <e>")
+    states = []
+    for vectors in torch.randn(2, 2, 16):
+        prior.set_token(LearnedToken("<e>", vectors))
+        states.append(prior.condition(prompt, CAMERAS).context)
+    assert float((states[0] - states[1]).abs().max()) > 1e-3
+
+
+def test_half_precision_keeps_the_vae_finite() -> None:
+    """Activations beyond 65504 overflow in float16; the latents must not."""
+    prior = random_prior(TINY, dtype="float16")
+    assert prior.dtype is torch.float16
+    prior.vae.encoder.conv_in.weight.mul_(1e7)
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    latents = prior.encode(images)
+    latents.sum().backward()
+    assert latents.dtype is torch.float32
+    assert bool(torch.isfinite(latents).all())
+    assert bool(torch.isfinite(images.grad).all())
+    prior.vae.half()
+    assert not bool(torch.isfinite(prior.encode(images)).all())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_low_precision_residual_is_close(dtype: str, latents: torch.Tensor) -> None:
+    full, low = (random_prior(TINY, dtype=name) for name in ("float32", dtype))
+    residuals = [
+        prior.noise_residual(
+            latents,
+            prior.condition(WORDS, CAMERAS),
+            timesteps=TIMESTEPS,
+            guidance_scale=2.0,
+            generator=torch.Generator().manual_seed(0),
+        ).residual
+        for prior in (full, low)
+    ]
+    assert residuals[1].dtype is torch.float32
+    error = float((residuals[0] - residuals[1]).square().mean().sqrt())
+    assert error < 0.05 * float(residuals[0].square().mean().sqrt())
+
+
+def test_prior_computes_on_the_device(device: torch.device) -> None:
+    prior = random_prior(TINY, device=device)
+    images = torch.rand(1, 3, 32, 32, device=device, requires_grad=True)
+    latents = prior.encode(images)
+    judged = prior.noise_residual(
+        latents,
+        prior.condition(WORDS, CAMERAS[:1]),
+        timesteps=TIMESTEPS[:1],
+        guidance_scale=7.5,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert judged.residual.device.type == device.type
+    score_distillation_loss(latents, judged.residual).backward()
+    assert bool(torch.isfinite(images.grad).all())
+
+
+def test_precision_never_puts_the_vae_into_float16() -> None:
+    for name in ("auto", "float32", "float16", "bfloat16"):
+        assert choose_precision(torch.device("cpu"), name).vae is torch.float32
+    assert choose_precision(torch.device("cpu"), "auto").denoiser is torch.float32
+    with pytest.raises(InputError, match="precision must be auto"):
+        choose_precision(torch.device("cpu"), "int8")
+
+
+def test_loaded_model_equals_the_saved_one(
+    model_folder: Path, prior: StableDiffusionPrior, latents: torch.Tensor
+) -> None:
+    loaded = StableDiffusionPrior.from_pretrained(model_folder)
+    assert loaded.image_size == 32
+    for left, right in zip(
+        loaded.unet.parameters(), prior.unet.parameters(), strict=True
+    ):
+        assert torch.equal(left, right)
+    images = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(loaded.encode(images), prior.encode(images))
+    torch.testing.assert_close(
+        loaded.condition(WORDS, CAMERAS).context,
+        prior.condition(WORDS, CAMERAS).context,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_half_precision_files_serve_every_precision(tmp_path: Path, dtype: str) -> None:
+    save_random_model(tmp_path, TINY, variant="fp16")
+    assert (tmp_path / "unet/diffusion_pytorch_model.fp16.safetensors").is_file()
+    prior = StableDiffusionPrior.from_pretrained(tmp_path, dtype=dtype)
+    assert str(prior.dtype) == f"torch.{dtype}"
+
+
+def test_models_of_another_kind_are_refused(tmp_path: Path) -> None:
+    save_random_model(tmp_path, TINY)
+    path = tmp_path / "scheduler/scheduler_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"prediction_type": "sample"}))
+    with pytest.raises(InputError, match="must predict one of epsilon, v_prediction"):
+        StableDiffusionPrior.from_pretrained(tmp_path)
+
+
+def test_other_class_counts_are_refused() -> None:
+    with pytest.raises(InputError, match="must have 25 view classes or none, got 10"):
+        random_prior(dataclasses.replace(TINY, num_class_embeds=10))
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    save_random_model(tmp_path, TINY)
+    weights = tmp_path / "unet/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match="cannot be loaded"):
+        StableDiffusionPrior.from_pretrained(tmp_path)
+
+
+def test_mismatched_conditioning_is_refused(
+    prior: StableDiffusionPrior, latents: torch.Tensor, generator: torch.Generator
+) -> None:
+    with pytest.raises(ValueError, match=r"one entry a latent \(3\), got 1"):
+        prior.noise_residual(
+            latents,
+            prior.condition(WORDS, CAMERAS[:1]),
+            timesteps=TIMESTEPS,
+            guidance_scale=1.0,
+            generator=generator,
+        )
+    with pytest.raises(ValueError, match="`cameras` must not be empty"):
+        prior.condition(WORDS, [])
