@@ -1,0 +1,1 @@
+"""The parts of `report.html`: template, style sheet and scripts."""
