@@ -33,9 +33,7 @@ def test_axes_are_right_handed_and_look_at_the_origin(azimuth, elevation):
     camera = Camera(azimuth_deg=azimuth, elevation_deg=elevation)
     matrix = camera.camera_to_world()
     rotation = matrix[:3, :3]
-    torch.testing.assert_close(
-        rotation.T @ rotation, torch.eye(3, dtype=torch.float64)
-    )
+    torch.testing.assert_close(rotation.T @ rotation, torch.eye(3, dtype=torch.float64))
     assert torch.linalg.det(rotation) == pytest.approx(1.0)
     forward = -rotation[:, 2]
     torch.testing.assert_close(forward * camera.radius, -camera.position())

@@ -1,0 +1,247 @@
+"""What a finished field becomes: turntable, mesh, figures and a page to look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from realfusion.cameras.camera import Camera, orbit
+from realfusion.config import ExportConfig, to_dict
+from realfusion.evaluation.metrics import mask_iou, psnr
+from realfusion.io.images import composite_on, read_image, to_uint8, write_png
+from realfusion.io.mesh_files import color_mesh, write_glb
+from realfusion.io.meshes import extract_mesh, grid_axis, measure_mesh
+from realfusion.io.reports import ReportContent, write_report
+from realfusion.io.videos import (
+    colorize_normals,
+    contact_sheet,
+    turntable_frame,
+    write_video,
+)
+from realfusion.listener import RunListener
+from realfusion.rendering.renderer import Rendered
+from realfusion.rendering.scene import Scene
+from realfusion.run_folder import OpenRun, RunFolder
+from realfusion.run_metrics import git_commit, update_metrics, versions
+from realfusion.training.history import History
+from realfusion.training.photo import prepare_photo, reference_camera
+from realfusion.training.state import TrainState
+from realfusion.training.step import averaged_parameters
+
+if TYPE_CHECKING:
+    import trimesh
+
+METRICS_SIZE = 128
+"""Pixels along an edge at which the front view is measured."""
+PREVIEW_SIZE = 96
+PREVIEW_VIEWS = 4
+SHEET_VIEWS = 8
+DENSITY_CHUNK = 2**19
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A rendered view as arrays.
+
+    Attributes:
+        rgba: Straight alpha, in [0, 1].
+        normals: World normals times opacity.
+        depth: Expected distance where there is something, in world units; else 0.
+    """
+
+    rgba: Float[np.ndarray, "height width 4"]
+    normals: Float[np.ndarray, "height width 3"]
+    depth: Float[np.ndarray, "height width"]
+
+
+def render_picture(scene: Scene, camera: Camera, size: int) -> Picture:
+    """Render one view, `size` pixels along an edge."""
+    rendered = scene.render_image(camera, (size, size))
+    return _to_picture(rendered, size)
+
+
+def render_rgba(
+    scene: Scene, camera: Camera, size: int
+) -> Float[np.ndarray, "size size 4"]:
+    """Render one view as RGBA with straight alpha, without normals."""
+    rendered = scene.render_image(camera, (size, size), with_normals=False)
+    return _to_picture(rendered, size).rgba
+
+
+def write_preview(folder: RunFolder, state: TrainState, camera: Camera) -> None:
+    """Four views around the object, colours above normals, as one PNG."""
+    with averaged_parameters(state) as scene:
+        pictures = [
+            render_picture(scene, view, PREVIEW_SIZE)
+            for view in orbit(PREVIEW_VIEWS, camera)
+        ]
+    colours = np.concatenate([composite_on(p.rgba) for p in pictures], axis=1)
+    normals = np.concatenate([_normal_colours(p) for p in pictures], axis=1)
+    sheet = np.concatenate([colours, normals], axis=0)
+    write_png(folder.previews / f"step_{state.step:06d}.png", sheet)
+
+
+def export(
+    opened: OpenRun, state: TrainState, history: History, listener: RunListener
+) -> None:
+    """Write every output of a run.
+
+    Args:
+        opened: The run.
+        state: The finished state.
+        history: The curves.
+        listener: Told the progress.
+    """
+    folder, settings = opened.folder, opened.config.export
+    camera = reference_camera(opened.config.reconstruction.reference_camera)
+    started = time.perf_counter()
+    with averaged_parameters(state) as scene:
+        metrics = measure_front(folder, scene, camera)
+        listener.stage("turntable", settings.turntable_views)
+        sheet = _write_turntable(folder, scene, camera, settings, listener)
+        listener.stage("mesh")
+        metrics |= {"mesh": _write_mesh(folder, scene, settings)}
+    metrics = update_metrics(
+        folder,
+        **metrics,
+        iterations=state.step,
+        device=str(next(scene.parameters()).device),
+        versions=versions(),
+        git_commit=git_commit(),
+        seconds={"export": time.perf_counter() - started},
+    )
+    listener.stage("report")
+    write_report(
+        folder.report,
+        ReportContent(
+            title=opened.config.image.stem,
+            input_rgba=read_rgba(folder),
+            views=sheet,
+            mesh_path=folder.mesh,
+            video_path=folder.turntable_video,
+            history=history.to_dict(),
+            metrics=metrics,
+            configuration=to_dict(opened.config),
+            camera=camera.to_dict(),
+        ),
+    )
+
+
+def measure_front(folder: RunFolder, scene: Scene, camera: Camera) -> dict[str, Any]:
+    """PSNR (on white) and mask IoU of the reference view at 128 px."""
+    photo = prepare_photo(
+        torch.from_numpy(read_rgba(folder)), size=METRICS_SIZE, camera=camera
+    )
+    rendered = render_rgba(scene, camera, METRICS_SIZE)
+    shape = (METRICS_SIZE, METRICS_SIZE)
+    target = photo.over(torch.ones(3)).reshape(*shape, 3).numpy()
+    mask = photo.alpha.reshape(shape).numpy()
+    return {
+        "front_psnr_db": psnr(composite_on(rendered), target),
+        "front_mask_iou": mask_iou(rendered[..., 3], mask),
+    }
+
+
+def build_mesh(scene: Scene, settings: ExportConfig) -> trimesh.Trimesh:
+    """The surface of the main body, in the field's frame and scale, uncoloured."""
+    return extract_mesh(
+        density_grid(scene, settings.mesh_resolution),
+        scene.bound,
+        threshold=settings.mesh_threshold or "auto",
+        max_faces=settings.mesh_faces,
+    )
+
+
+def density_grid(
+    scene: Scene, resolution: int
+) -> Float[np.ndarray, "resolution resolution resolution"]:
+    """Densities (1/unit) at the points of `grid_axis`, axes x, y, z."""
+    device = next(scene.parameters()).device
+    axis = torch.from_numpy(grid_axis(resolution, scene.bound))
+    points = torch.cartesian_prod(axis, axis, axis)
+    values = [
+        scene.density(chunk.to(device)).cpu() for chunk in points.split(DENSITY_CHUNK)
+    ]
+    return torch.cat(values).reshape(resolution, resolution, resolution).numpy()
+
+
+def read_rgba(folder: RunFolder) -> Float[np.ndarray, "size size 4"]:
+    """The framed picture of a run."""
+    image = read_image(folder.input)
+    assert image.alpha is not None, "input.png is always RGBA"
+    return np.concatenate([image.rgb, image.alpha[..., None]], axis=-1)
+
+
+def _write_turntable(
+    folder: RunFolder,
+    scene: Scene,
+    camera: Camera,
+    settings: ExportConfig,
+    listener: RunListener,
+) -> list[UInt8[np.ndarray, "height width 3"]]:
+    """The video and the contact sheet; returns the sheet's colour views."""
+    cameras = orbit(settings.turntable_views, camera)
+    pictures = []
+    for index, view in enumerate(cameras):
+        pictures.append(render_picture(scene, view, settings.turntable_size))
+        listener.advance(index + 1, {})
+    near, far = camera.radius - scene.bound, camera.radius + scene.bound
+    frames = [
+        turntable_frame(p.rgba, p.normals, p.depth, depth_range=(near, far))
+        for p in pictures
+    ]
+    write_video(folder.turntable_video, np.stack(frames), settings.turntable_fps)
+    step = max(1, settings.turntable_views // SHEET_VIEWS)
+    chosen = range(0, settings.turntable_views, step)
+    labels = [f"{cameras[index].azimuth_deg:.0f}°" for index in chosen]
+    colours = [to_uint8(composite_on(pictures[index].rgba)) for index in chosen]
+    normals = [to_uint8(_normal_colours(pictures[index])) for index in chosen]
+    sheet = contact_sheet(
+        colours + normals,
+        columns=len(colours),
+        labels=labels + ["normals"] * len(normals),
+    )
+    write_png(folder.turntable_sheet, sheet)
+    return colours
+
+
+def _write_mesh(
+    folder: RunFolder, scene: Scene, settings: ExportConfig
+) -> dict[str, Any]:
+    device = next(scene.parameters()).device
+    mesh = build_mesh(scene, settings)
+
+    @torch.no_grad()
+    def colours(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        positions = torch.from_numpy(points).to(device)
+        samples = scene.field(
+            positions, num_active_levels=scene.num_active_levels, with_normals=False
+        )
+        return samples.albedo.cpu().numpy()
+
+    write_glb(folder.mesh, color_mesh(mesh, colours))
+    return dataclasses.asdict(measure_mesh(mesh))
+
+
+def _to_picture(rendered: Rendered, size: int) -> Picture:
+    alpha = rendered.opacity.clamp(0.0, 1.0)
+    solid = alpha.clamp(min=1e-4)
+    rgb = torch.where(
+        alpha[:, None] > 1e-3, rendered.rgb / solid[:, None], torch.ones(3).to(alpha)
+    )
+    depth = torch.where(alpha > 0.5, rendered.depth / solid, torch.zeros_like(alpha))
+    rgba = torch.cat([rgb.clamp(0.0, 1.0), alpha[:, None]], dim=-1)
+    return Picture(
+        rgba=rgba.reshape(size, size, 4).cpu().numpy(),
+        normals=rendered.normals.reshape(size, size, 3).cpu().numpy(),
+        depth=depth.reshape(size, size).cpu().numpy(),
+    )
+
+
+def _normal_colours(picture: Picture) -> Float[np.ndarray, "height width 3"]:
+    return colorize_normals(picture.normals, picture.rgba[..., 3])

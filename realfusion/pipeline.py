@@ -1,0 +1,495 @@
+"""From one image to a 360° model: image -> token -> field -> outputs.
+
+RealFusion (Melas-Kyriazi et al., CVPR 2023) in four stages, each of which continues
+where an interrupted run left off:
+
+1. `prepare_input`: the photo, cut out and framed.
+2. `learn_token`: single-image textual inversion teaches the prior this very object.
+3. `reconstruct`: a radiance field is fitted to the photo, while the prior judges it
+   from random viewpoints.
+4. `realfusion.outputs.export`: turntable, mesh, figures and a page to look at.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from realfusion.cameras.camera import Camera
+from realfusion.config import RunConfig, RunOptions
+from realfusion.errors import InputError
+from realfusion.evaluation.ground_truth import (
+    EvaluationResult,
+    evaluate_surface,
+    evaluate_views,
+    load_ground_truth,
+)
+from realfusion.io.framing import frame_object
+from realfusion.io.images import read_image, write_png
+from realfusion.io.matting import Matte, matte
+from realfusion.listener import RunInterruptedError, RunListener
+from realfusion.outputs import build_mesh, export, render_rgba, write_preview
+from realfusion.priors.config import PLACEHOLDER, Prompt, TextualInversionConfig
+from realfusion.run_folder import OpenRun, RunFolder, load_run, open_run
+from realfusion.run_metrics import read_metrics, update_metrics
+from realfusion.training.checkpoint import (
+    load_checkpoint,
+    read_index,
+    save_checkpoint,
+)
+from realfusion.training.fit import fit
+from realfusion.training.history import History
+from realfusion.training.initial_shape import fit_initial_shape
+from realfusion.training.photo import prepare_photo, reference_camera
+from realfusion.training.schedules import active_levels
+from realfusion.training.state import TrainState
+from realfusion.training.step import Task, averaged_parameters
+
+if TYPE_CHECKING:
+    from realfusion.priors.learned_embeds import LearnedToken
+    from realfusion.priors.stable_diffusion import StableDiffusionPrior
+
+Stage = Literal["token", "field", "outputs"]
+TOKEN_SUFFIXES = (".safetensors", ".bin", ".pt")
+MAX_VIEW_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class PreparedPrior:
+    """A prior that knows the object, and what to ask it for.
+
+    Attributes:
+        prior: None for a reconstruction by photo and regularisers alone.
+        prompt: None without a prior.
+        reason: Which prior and why, in one line.
+    """
+
+    prior: StableDiffusionPrior | None
+    prompt: Prompt | None
+    reason: str
+
+
+def run(
+    config: RunConfig,
+    options: RunOptions,
+    listener: RunListener,
+    *,
+    until: Stage = "outputs",
+) -> RunFolder:
+    """One image in, a folder with a 360° model out.
+
+    Args:
+        config: What decides the result.
+        options: Where to compute and to write.
+        listener: Watches, and may ask the run to stop.
+        until: The last stage to do.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: Something the user gave cannot be used; nothing is overwritten.
+        RunInterruptedError: The listener asked to stop; the state is saved.
+        NonFiniteError: The optimisation diverged again and again.
+    """
+    device = choose_device(options.device)
+    listener.stage("input")
+    picture = matte(read_image(config.image), config.input.matting)
+    opened = open_run(options.out, config, overwrite=options.overwrite)
+    rgba = prepare_input(opened, picture, listener)
+    prepared = prepare_prior(opened, rgba, device, listener)
+    if until == "token":
+        return opened.folder
+    state, history = reconstruct(opened, options, rgba, prepared, device, listener)
+    if until == "outputs":
+        export(opened, state, history, listener)
+    return opened.folder
+
+
+def export_run(root: Path, device: str, listener: RunListener) -> RunFolder:
+    """Make the outputs of a run anew from its checkpoint."""
+    opened = load_run(root)
+    state, history = load_state(opened, choose_device(device))
+    export(opened, state, history, listener)
+    return opened.folder
+
+
+def render_run(
+    root: Path,
+    cameras: Path,
+    out: Path,
+    *,
+    size: int,
+    device: str,
+    listener: RunListener,
+) -> list[Path]:
+    """Render views of a run to `view_00.png`, … (RGBA, straight alpha).
+
+    Args:
+        root: A run folder with a checkpoint.
+        cameras: JSON, `{"views": [camera, …]}`.
+        out: Folder of the pictures.
+        size: Pixels along an edge.
+        device: Where to compute.
+        listener: Told the progress.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: The run or the cameras cannot be read, or `out` not written.
+    """
+    if not 1 <= size <= MAX_VIEW_SIZE:
+        raise InputError(f"--size must lie within [1, {MAX_VIEW_SIZE}], got {size}")
+    views = read_cameras(cameras)
+    state, _ = load_state(load_run(root), choose_device(device))
+    listener.stage("views", len(views))
+    paths = []
+    with averaged_parameters(state) as scene:
+        for index, camera in enumerate(views):
+            path = out / f"view_{index:02d}.png"
+            try:
+                write_png(path, render_rgba(scene, camera, size))
+            except OSError as error:
+                raise InputError(
+                    f"--out {out} cannot be written ({error.strerror})"
+                ) from error
+            paths.append(path)
+            listener.advance(index + 1, {})
+    return paths
+
+
+def evaluate_run(
+    root: Path, ground_truth: Path, *, device: str, listener: RunListener
+) -> dict[str, Any]:
+    """Compare a run with an object whose every side is known.
+
+    Args:
+        root: A run folder with a checkpoint.
+        ground_truth: Folder in the format of `realfusion.evaluation.ground_truth`.
+        device: Where to compute.
+        listener: Told the progress.
+
+    Returns:
+        The figures, which `metrics.json` keeps under `evaluation` too.
+
+    Raises:
+        InputError: The run or the ground truth cannot be read.
+    """
+    truth = load_ground_truth(ground_truth)
+    opened = load_run(root)
+    state, _ = load_state(opened, choose_device(device))
+    size = truth.views.shape[1]
+    listener.stage("views", len(truth.cameras))
+    pictures = []
+    with averaged_parameters(state) as scene:
+        for index, camera in enumerate(truth.cameras):
+            pictures.append(render_rgba(scene, camera, size))
+            listener.advance(index + 1, {})
+        surface = None
+        if truth.surface_points is not None:
+            listener.stage("surface")
+            mesh = build_mesh(scene, opened.config.export)
+            surface = evaluate_surface(mesh, truth.surface_points)
+    result = EvaluationResult(evaluate_views(np.stack(pictures), truth.views), surface)
+    update_metrics(opened.folder, evaluation=result.to_dict())
+    return result.summary()
+
+
+def read_cameras(path: Path) -> list[Camera]:
+    """The cameras listed in a JSON file, `{"views": [camera, …]}`."""
+    try:
+        views = json.loads(path.read_text(encoding="utf-8"))["views"]
+        cameras = [Camera.from_dict(view) for view in views]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'{path} must be {{"views": [camera, …]}}, a camera having azimuth_deg, '
+            f"elevation_deg, radius and fov_y_deg ({error})"
+        ) from error
+    if not cameras:
+        raise InputError(f"{path} lists no views")
+    return cameras
+
+
+def prepare_input(
+    opened: OpenRun, picture: Matte, listener: RunListener
+) -> Float[np.ndarray, "size size 4"]:
+    """Frame the cut-out object and save it as `input.png`.
+
+    Args:
+        opened: The run.
+        picture: The photo with its matte.
+        listener: Told how the object was cut out.
+
+    Returns:
+        The framed picture as the file holds it (8 bits a channel), straight alpha.
+    """
+    settings = opened.config.input
+    rgba = frame_object(
+        picture.rgba,
+        size=settings.size,
+        object_fraction=settings.object_fraction,
+        recenter=settings.recenter,
+    )
+    quantised = np.round(rgba * 255.0).astype(np.uint8)
+    write_png(opened.folder.input, quantised)
+    coverage = float(rgba[..., 3].mean())
+    how = {
+        "alpha": "the image's own alpha",
+        "grabcut": "GrabCut",
+        "rembg": "rembg",
+    }[picture.method]
+    listener.note(
+        f"object cut out by {how}, {coverage:.0%} of the frame: see "
+        f"{opened.folder.input}"
+    )
+    update_metrics(opened.folder, matting=picture.method)
+    return quantised.astype(np.float32) / 255.0
+
+
+def prepare_prior(
+    opened: OpenRun,
+    rgba: Float[np.ndarray, "size size 4"],
+    device: torch.device,
+    listener: RunListener,
+) -> PreparedPrior:
+    """Load the prior and teach it the object (RealFusion, Sec. 3.2).
+
+    The learned token is kept as `token.safetensors` and reused.
+
+    Args:
+        opened: The run.
+        rgba: The framed picture.
+        device: Where to compute.
+        listener: Told which prior and why; may stop the inversion.
+
+    Returns:
+        The prior with the token in force.
+    """
+    from realfusion.priors.selection import resolve_prior
+
+    config = opened.config
+    listener.stage("prior")
+    started = time.perf_counter()
+    # A run that "auto" began with one prior must not go on with another.
+    resolved = resolve_prior(
+        read_metrics(opened.folder).get("prior", config.prior),
+        device=device,
+        revision=config.prior_revision,
+        offline=config.offline,
+    )
+    listener.note(resolved.reason)
+    name = "none" if resolved.prior is None else resolved.prior.name
+    update_metrics(opened.folder, prior=name, prior_reason=resolved.reason)
+    if resolved.prior is None:
+        return PreparedPrior(None, None, resolved.reason)
+    prior = resolved.prior
+    subject = config.prompt or prior.metadata.subject
+    prompt = Prompt(subject=subject, negative=config.negative_prompt)
+    if PLACEHOLDER in subject:
+        prior.set_token(_learn_token(opened, rgba, prior, prompt, listener))
+    else:
+        listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
+    update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
+    return PreparedPrior(prior, prompt, resolved.reason)
+
+
+def reconstruct(
+    opened: OpenRun,
+    options: RunOptions,
+    rgba: Float[np.ndarray, "size size 4"],
+    prepared: PreparedPrior,
+    device: torch.device,
+    listener: RunListener,
+) -> tuple[TrainState, History]:
+    """Fit the field to the photo under the prior (RealFusion, Sec. 3.3 and 3.4).
+
+    Args:
+        opened: The run; its checkpoint is continued.
+        options: Intervals of checkpoints and previews.
+        rgba: The framed picture.
+        prepared: Prior and prompt.
+        device: Where to compute.
+        listener: Told every step; may ask to stop.
+
+    Returns:
+        The final state and the curves.
+
+    Raises:
+        RunInterruptedError: The listener asked to stop; the state is saved.
+        NonFiniteError: The optimisation diverged again and again.
+    """
+    config, folder = opened.config.reconstruction, opened.folder
+    camera = reference_camera(config.reference_camera)
+    photo = prepare_photo(
+        torch.from_numpy(rgba), size=config.reference_size, camera=camera, device=device
+    )
+    index = read_index(folder.checkpoint)
+    if index is None:
+        state = TrainState(config, seed=opened.config.seed, device=device)
+        history, before = History(), 0.0
+        if config.initial_shape.kind == "silhouette":
+            levels = active_levels(config.coarse_to_fine, config.field.num_levels, 0.0)
+            fit_initial_shape(
+                state.scene.field,
+                photo,
+                config.initial_shape,
+                num_active_levels=levels,
+                generator=state.generator,
+            )
+            state.reset_average()
+    else:
+        state, history = load_state(opened, device)
+        before = index.seconds
+        if 0 < state.step < config.iterations:
+            listener.note(f"continuing at step {state.step} of {config.iterations}")
+
+    listener.stage("reconstruction", config.iterations)
+    listener.advance(state.step, {})
+    started = time.perf_counter()
+
+    def save() -> None:
+        seconds = before + time.perf_counter() - started
+        save_checkpoint(
+            folder.checkpoint,
+            state,
+            fingerprint=opened.fingerprint,
+            seconds=seconds,
+            history=history,
+        )
+        update_metrics(
+            folder,
+            iterations=state.step,
+            iterations_per_second=state.step / seconds,
+            seconds={"reconstruction": seconds},
+            recoveries=state.recoveries,
+        )
+
+    task = Task(photo, prepared.prior, prepared.prompt)
+    for result in fit(state, task, config):
+        history.append(result.step, result.terms, result.message)
+        if result.message:
+            listener.note(result.message)
+        listener.advance(result.step, result.terms)
+        if _is_due(result.step, options.preview_interval):
+            write_preview(folder, state, camera)
+        stopping = listener.should_stop()
+        if stopping or _is_due(result.step, options.checkpoint_interval):
+            save()
+        if stopping and state.step < config.iterations:
+            raise RunInterruptedError(
+                f"stopped at step {state.step} of {config.iterations}; the same "
+                f"command continues from there"
+            )
+    if index is None or index.step < state.step:
+        save()
+    return state, history
+
+
+def load_state(opened: OpenRun, device: torch.device) -> tuple[TrainState, History]:
+    """The state and the curves in a run's checkpoint.
+
+    Args:
+        opened: The run.
+        device: Where the scene is put.
+
+    Returns:
+        State and curves.
+
+    Raises:
+        InputError: There is no checkpoint, it is damaged, or of other settings.
+    """
+    folder, config = opened.folder, opened.config
+    index = read_index(folder.checkpoint)
+    if index is None:
+        raise InputError(
+            f"{folder.root} has no checkpoint yet; run `realfusion-run` on its image"
+        )
+    if index.fingerprint != opened.fingerprint:
+        raise InputError(
+            f"{folder.checkpoint} belongs to another image or other settings; delete "
+            f"it to start anew"
+        )
+    state = TrainState(config.reconstruction, seed=config.seed, device=device)
+    load_checkpoint(folder.checkpoint, state, index)
+    state.scene.num_active_levels = active_levels(
+        config.reconstruction.coarse_to_fine,
+        config.reconstruction.field.num_levels,
+        state.step / config.reconstruction.iterations,
+    )
+    return state, index.history
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a name stands for; InputError if this machine lacks it."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device cuda: torch finds no CUDA device; see `realfusion doctor`, or "
+            "use --device cpu"
+        )
+    return torch.device(name)
+
+
+def _learn_token(
+    opened: OpenRun,
+    rgba: Float[np.ndarray, "size size 4"],
+    prior: StableDiffusionPrior,
+    prompt: Prompt,
+    listener: RunListener,
+) -> LearnedToken:
+    """The token of this object: kept from before, from a file, or learned now."""
+    from realfusion.priors.learned_embeds import load_learned_token, save_learned_token
+    from realfusion.priors.textual_inversion import invert
+
+    config, path = opened.config, opened.folder.token
+    if path.exists():
+        return load_learned_token(path)
+    if Path(config.token).suffix in TOKEN_SUFFIXES:
+        token = load_learned_token(config.token)
+        prior.set_token(token)  # refuses a token of another width before it is kept
+        save_learned_token(path, token)
+        return token
+    settings = _inversion_settings(config)
+    listener.stage("textual inversion", settings.steps)
+    generator = torch.Generator().manual_seed(config.seed)
+    token = None
+    progress_items = invert(
+        prior,
+        torch.from_numpy(rgba),
+        settings,
+        generator,
+        prompt=prompt,
+        camera=reference_camera(config.reconstruction.reference_camera),
+    )
+    for progress in progress_items:
+        figures = {} if progress.loss is None else {"loss": progress.loss}
+        listener.advance(progress.step, figures)
+        token = progress.token or token
+        if listener.should_stop():
+            raise RunInterruptedError(
+                "stopped during textual inversion; the same command starts it again"
+            )
+    assert token is not None, "textual inversion ended without a token"
+    save_learned_token(path, token)
+    return token
+
+
+def _inversion_settings(config: RunConfig) -> TextualInversionConfig:
+    if config.token == "auto":
+        return config.inversion
+    return replace(config.inversion, init_word=config.token, from_image_encoder=False)
+
+
+def _is_due(step: int, interval: int) -> bool:
+    return interval > 0 and step % interval == 0

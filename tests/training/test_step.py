@@ -1,0 +1,189 @@
+"""One training step: every term takes part, and nothing non-finite gets through."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from realfusion.cameras.view_direction import ViewDirection, view_direction
+from realfusion.priors.config import Prompt
+from realfusion.training.config import TermConfig
+from realfusion.training.objective import prior_terms, weighted_sum
+from realfusion.training.state import TrainState
+from realfusion.training.step import (
+    NonFiniteTermError,
+    Task,
+    averaged_parameters,
+    compute_terms,
+    train_step,
+)
+
+ALL_TERMS = {
+    "image",
+    "mask",
+    "prior",
+    "normal_smoothness",
+    "orientation",
+    "entropy",
+    "sparsity",
+}
+
+
+@pytest.fixture
+def task(photo, grey_prior):
+    return Task(photo, grey_prior, Prompt())
+
+
+def test_a_step_reports_every_term_and_their_weighted_sum(config, task):
+    state = TrainState(config, seed=0)
+    terms = train_step(state, task, config)
+    assert set(terms) == ALL_TERMS | {"loss"}
+    weighted = sum(
+        getattr(config.objective, name).initial * terms[name] for name in ALL_TERMS
+    )
+    assert terms["loss"] == pytest.approx(weighted, rel=1e-5)
+    assert state.step == 1
+
+
+def test_without_a_prior_the_regularisers_remain(config, photo):
+    state = TrainState(config, seed=0)
+    terms = train_step(state, Task(photo), config)
+    assert set(terms) == (ALL_TERMS - {"prior"}) | {"loss"}
+
+
+@pytest.mark.parametrize("name", sorted(ALL_TERMS))
+def test_every_term_reaches_the_density(config, task, name):
+    """Each term has a gradient in the last layer's log-density bias."""
+    shading = dataclasses.replace(
+        config.shading, albedo_until=0.0, albedo_probability=0.0
+    )
+    config = dataclasses.replace(config, shading=shading)
+    state = TrainState(config, seed=0)
+    state.scene.update_occupancy(every_cell=True, generator=state.generator)
+    terms = compute_terms(state, task, config, 0.5)
+    terms[name].backward()
+    gradients = torch.cat(
+        [state.scene.field.b3.grad.flatten(), state.scene.field.w3.grad.flatten()]
+    )
+    assert gradients.isfinite().all()
+    assert gradients.abs().max() > 0
+
+
+def test_the_prompt_belongs_to_the_view_that_is_rendered(config, photo, grey_prior):
+    """Defect 2 of the original release: views were judged with the front prompt."""
+    state = TrainState(config, seed=1)
+    for _ in range(16):
+        prior_terms(
+            state.scene,
+            grey_prior,
+            Prompt(),
+            photo,
+            config,
+            0.5,
+            state.generator,
+        )
+    cameras = [camera for batch in grey_prior.seen for camera in batch]
+    kinds = {view_direction(camera, photo.camera) for camera in cameras}
+    assert {ViewDirection.FRONT, ViewDirection.SIDE, ViewDirection.BACK} <= kinds
+    assert len({camera.azimuth_deg for camera in cameras}) == 16
+
+
+def test_loss_scale_changes_nothing_but_the_scale(config, task, photo, grey_prior):
+    """Defect 1: all terms, the prior among them, are scaled alike."""
+    results = []
+    for scale in (1.0, 1024.0):
+        scaled = dataclasses.replace(
+            config,
+            optimizer=dataclasses.replace(config.optimizer, loss_scale=scale),
+            objective=dataclasses.replace(
+                config.objective, prior=TermConfig(initial=1.0, clip=1e-3)
+            ),
+        )
+        state = TrainState(scaled, seed=0)
+        for _ in range(3):
+            train_step(state, Task(photo, grey_prior, Prompt()), scaled)
+        results.append(state.scene.field.w1.detach().clone())
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_follow_the_progress(config):
+    objective = dataclasses.replace(
+        config.objective, image=TermConfig(initial=1.0, final=3.0)
+    )
+    terms = {"image": torch.tensor(2.0)}
+    assert weighted_sum(terms, objective, 0.0) == 2.0
+    assert weighted_sum(terms, objective, 0.5) == 4.0
+
+
+def test_a_non_finite_value_names_its_term_and_changes_nothing(config, task):
+    state = TrainState(config, seed=0)
+    before = state.scene.field.w1.detach().clone()
+    task.prior.fail_at = 1
+    with pytest.raises(NonFiniteTermError, match="value of the term 'prior'"):
+        train_step(state, task, config)
+    assert torch.equal(before, state.scene.field.w1)
+    assert state.step == 0
+
+
+def test_a_non_finite_gradient_names_its_term(config, task, monkeypatch):
+    class Bomb(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, values):
+            return values.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * math.nan
+
+    state = TrainState(config, seed=0)
+    encode = task.prior.encode
+    monkeypatch.setattr(task.prior, "encode", lambda x: Bomb.apply(encode(x)))
+    before = state.scene.field.w1.detach().clone()
+    with pytest.raises(NonFiniteTermError, match="gradient of the term 'prior'"):
+        train_step(state, task, config)
+    assert torch.equal(before, state.scene.field.w1)
+
+
+def test_average_is_updated_every_step(config, task):
+    """Defect 7: the release updated its average once an epoch."""
+    state = TrainState(config, seed=0)
+    start = state.averaged["field.w1"].clone()
+    train_step(state, task, config)
+    after_one = state.averaged["field.w1"].clone()
+    train_step(state, task, config)
+    assert not torch.equal(start, after_one)
+    assert not torch.equal(after_one, state.averaged["field.w1"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+def test_the_optimiser_is_the_one_asked_for(config, kind, expected):
+    """Defect 7: `optim=adamw` built Adam."""
+    optimizer = dataclasses.replace(config.optimizer, kind=kind)
+    state = TrainState(dataclasses.replace(config, optimizer=optimizer), seed=0)
+    assert type(state.optimizer) is expected
+    rates = {group["lr"] for group in state.optimizer.param_groups}
+    assert rates == {optimizer.learning_rate, optimizer.grid_learning_rate}
+
+
+def test_averaged_parameters_are_lent_and_given_back(config, task):
+    state = TrainState(config, seed=0)
+    train_step(state, task, config)
+    current = state.scene.field.w1.detach().clone()
+    with averaged_parameters(state) as scene:
+        assert torch.equal(scene.field.w1, state.averaged["field.w1"])
+    assert torch.equal(state.scene.field.w1, current)
+
+
+def test_only_active_levels_learn(config, task):
+    coarse = dataclasses.replace(config.coarse_to_fine, begin=1.0, end=1.0)
+    config = dataclasses.replace(config, coarse_to_fine=coarse)
+    state = TrainState(config, seed=0)
+    before = state.scene.field.table.detach().clone()
+    train_step(state, task, config)
+    changed = (before != state.scene.field.table).any(dim=1)
+    border = state.scene.field.layout.offsets[config.field.num_levels // 2]
+    assert changed[:border].any()
+    assert not changed[border:].any()
