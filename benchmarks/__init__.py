@@ -1,0 +1,1 @@
+"""Timings of the operators and of a training step; see README.md."""
