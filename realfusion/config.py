@@ -42,9 +42,9 @@ class InputConfig:
 class ExportConfig:
     """What is made of the finished field."""
 
-    turntable_views: int = 48
+    turntable_views: int = 72
     """Frames of the turntable video."""
-    turntable_size: int = 192
+    turntable_size: int = 256
     """Pixels along an edge of a frame."""
     turntable_fps: int = 24
     """Frames a second."""

@@ -488,7 +488,7 @@ def _learn_token(
 def _inversion_settings(config: RunConfig) -> TextualInversionConfig:
     if config.token == "auto":
         return config.inversion
-    return replace(config.inversion, init_word=config.token, from_image_encoder=False)
+    return replace(config.inversion, init_word=config.token, use_image_encoder=False)
 
 
 def _is_due(step: int, interval: int) -> bool:

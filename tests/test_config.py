@@ -16,12 +16,14 @@ from realfusion.config import (
     to_dict,
 )
 from realfusion.errors import InputError
-from realfusion.training.presets import PRESETS
+from realfusion.presets import PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_json_round_trip_of_every_preset(preset):
-    config = RunConfig(image=Path("a.png"), reconstruction=PRESETS[preset], seed=3)
+    config = RunConfig(
+        image=Path("a.png"), reconstruction=PRESETS[preset].reconstruction, seed=3
+    )
     text = json.dumps(to_dict(config))
     assert from_dict(RunConfig, json.loads(text)) == config
 
@@ -46,7 +48,9 @@ def test_fingerprint_depends_on_settings_and_bytes_but_not_on_the_path():
 
 
 def test_differences_names_nested_fields():
-    first = RunConfig(image=Path("a.png"), reconstruction=PRESETS["fast"])
+    first = RunConfig(
+        image=Path("a.png"), reconstruction=PRESETS["fast"].reconstruction
+    )
     fewer = dataclasses.replace(first.reconstruction, iterations=7)
     second = dataclasses.replace(first, reconstruction=fewer, seed=5)
     assert differences(first, second) == ["seed", "reconstruction.iterations"]
@@ -55,7 +59,7 @@ def test_differences_names_nested_fields():
 def test_configuration_does_not_import_torch():
     """`--help` must answer at once."""
     code = (
-        "import sys, realfusion.config, realfusion.training.presets;"
+        "import sys, realfusion.config, realfusion.presets;"
         "assert 'torch' not in sys.modules, 'torch was imported';"
         "assert 'numpy' not in sys.modules, 'numpy was imported'"
     )

@@ -19,8 +19,8 @@ import tyro
 
 from realfusion.config import RunConfig, RunOptions
 from realfusion.errors import InputError
+from realfusion.presets import PRESETS
 from realfusion.prior_training.config import PriorTrainingConfig
-from realfusion.training.presets import PRESETS
 
 Arguments = TypeVar("Arguments")
 PresetName = Literal["paper", "default", "fast", "smoke"]
@@ -147,7 +147,9 @@ def parse_run(program: str, args: Sequence[str]) -> RunArguments:
         default=RunArguments(
             image=tyro.MISSING,
             preset=preset,
-            reconstruction=PRESETS[preset],
+            reconstruction=PRESETS[preset].reconstruction,
+            inversion=PRESETS[preset].inversion,
+            export=PRESETS[preset].export,
         ),
     )
 

@@ -109,5 +109,3 @@ SMOKE = ReconstructionConfig(
     score_distillation=DEFAULT.score_distillation,
 )
 """Seconds: proves that everything works together, not what it can do."""
-
-PRESETS = {"paper": PAPER, "default": DEFAULT, "fast": FAST, "smoke": SMOKE}

@@ -16,8 +16,8 @@ from realfusion.cli.arguments import (
 )
 from realfusion.config import RunConfig
 from realfusion.errors import InputError
+from realfusion.presets import PRESETS
 from realfusion.prior_training.config import PriorTrainingConfig
-from realfusion.training.presets import PRESETS
 
 
 def run_arguments(*words: str):
@@ -40,7 +40,7 @@ def leaf_options(config: object, prefix: str = "") -> list[str]:
 def test_no_options_give_the_default_run():
     arguments = run_arguments()
     assert arguments.config() == RunConfig(
-        image=Path("photo.png"), reconstruction=PRESETS["default"]
+        image=Path("photo.png"), reconstruction=PRESETS["default"].reconstruction
     )
     assert arguments.options().out == Path("runs/photo")
 
@@ -49,7 +49,7 @@ def test_no_options_give_the_default_run():
 @pytest.mark.parametrize("form", ["two words", "one word"])
 def test_preset_sets_the_defaults(name, form):
     words = ["--preset", name] if form == "two words" else [f"--preset={name}"]
-    assert run_arguments(*words).config().reconstruction == PRESETS[name]
+    assert run_arguments(*words).config().reconstruction == PRESETS[name].reconstruction
 
 
 def test_options_win_over_the_preset():
@@ -57,7 +57,9 @@ def test_options_win_over_the_preset():
         "--reconstruction.iterations", "7", "--preset", "smoke", "--seed", "3"
     )
     config = arguments.config()
-    assert config.reconstruction == dataclasses.replace(PRESETS["smoke"], iterations=7)
+    assert config.reconstruction == dataclasses.replace(
+        PRESETS["smoke"].reconstruction, iterations=7
+    )
     assert config.seed == 3
 
 
