@@ -236,7 +236,7 @@ class StableDiffusionPrior:
         self,
         noisy: Float[Tensor, "batch channels height width"],
         timesteps: Int[Tensor, " batch"],
-        context: Float[Tensor, "batch tokens width"],
+        context: Float[Tensor, "batch tokens text_width"],
         class_labels: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
         """ε̂ of the denoiser, float32; differentiable in latents and context."""

@@ -19,6 +19,21 @@ def sample(prior: StableDiffusionPrior, seed: int = 0, **options) -> torch.Tenso
     return sample_views(prior, WORDS, CAMERAS, generator=generator, **options)
 
 
+def record_decoded(
+    prior: StableDiffusionPrior, monkeypatch: pytest.MonkeyPatch
+) -> list[torch.Tensor]:
+    """The latents that the prior is given to decode."""
+    decoded = []
+    decode = prior.decode
+
+    def record(latents: torch.Tensor) -> torch.Tensor:
+        decoded.append(latents)
+        return decode(latents)
+
+    monkeypatch.setattr(prior, "decode", record)
+    return decoded
+
+
 def test_one_image_a_view_in_the_unit_range(
     class_prior: StableDiffusionPrior,
 ) -> None:
@@ -45,8 +60,7 @@ def test_sampler_finds_the_image_a_perfect_denoiser_believes_in(
         return (noisy - alpha.sqrt() * target) / (1 - alpha).sqrt()
 
     monkeypatch.setattr(prior, "guided_noise", certain)
-    decoded = []
-    monkeypatch.setattr(prior, "decode", lambda latents: decoded.append(latents))
+    decoded = record_decoded(prior, monkeypatch)
     sample(prior, num_steps=10)
     torch.testing.assert_close(
         decoded[0], target.expand(2, -1, -1, -1), rtol=1e-3, atol=1e-3
@@ -59,8 +73,7 @@ def test_sampler_follows_diffusers_ddim(
     """27 steps: the stride from 999 to 0 is 37 throughout, as diffusers has it."""
     from diffusers import DDIMScheduler
 
-    decoded = []
-    monkeypatch.setattr(prior, "decode", decoded.append)
+    decoded = record_decoded(prior, monkeypatch)
     sample(prior, num_steps=27, guidance_scale=1.0)
     scheduler = DDIMScheduler.from_config(
         dict(prior.scheduler.config), set_alpha_to_one=False, clip_sample=False
