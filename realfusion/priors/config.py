@@ -8,6 +8,7 @@ from typing import Literal
 PLACEHOLDER = "<e>"
 """The word that stands for the learned token in every prompt (the paper's ⟨e⟩)."""
 
+NegativeGuidance = Literal["replace", "perpendicular"]
 TimestepAnnealing = Literal["none", "linear", "sqrt"]
 DistillationWeighting = Literal[
     "one_minus_alpha_cumprod",
@@ -35,6 +36,12 @@ class Prompt:
     """Add words for where the camera stands."""
     negative_view_words: bool = True
     """Put the other views' words in the negative prompt (front/side/back priors)."""
+    negative_guidance: NegativeGuidance = "replace"
+    """What the negative prompt does: stand for "no prompt" in classifier-free guidance,
+    or push away from another view only where that does not contradict the prompt
+    (Perp-Neg, Armandpour et al. 2023; half as much work again)."""
+    perpendicular_weight: float = 1.0
+    """Strength of the perpendicular push."""
     front_width_deg: float = 90.0
     """Width of the sector called front, centred on the photo (and of back)."""
     reference_azimuth_deg: float = 0.0
@@ -45,6 +52,11 @@ class Prompt:
             raise ValueError(
                 f"`front_width_deg` must lie within (0, 180), got "
                 f"{self.front_width_deg}"
+            )
+        if self.perpendicular_weight < 0.0:
+            raise ValueError(
+                f"`perpendicular_weight` must not be negative, got "
+                f"{self.perpendicular_weight}"
             )
 
 

@@ -61,6 +61,38 @@ def guided(
     return negative + guidance_scale * (positive - negative)
 
 
+def perpendicularly_guided(
+    unconditional: Float[Tensor, "batch channels height width"],
+    negative: Float[Tensor, "batch channels height width"],
+    positive: Float[Tensor, "batch channels height width"],
+    guidance_scale: float,
+    weight: float,
+) -> Float[Tensor, "batch channels height width"]:
+    """Perp-Neg (Armandpour et al. 2023, Eq. 7).
+
+    Away from the negative prompt, but only by the part of its direction that is
+    perpendicular to the positive one: what both share (the object) is kept.
+
+    Args:
+        unconditional: ε̂ of no prompt.
+        negative: ε̂ of the prompt to keep away from.
+        positive: ε̂ of the prompt.
+        guidance_scale: Scale of the whole.
+        weight: Strength of the push away.
+
+    Returns:
+        The guided ε̂.
+    """
+    towards = positive - unconditional
+    away = negative - unconditional
+    axes = (1, 2, 3)
+    share = (away * towards).sum(axes, keepdim=True) / towards.square().sum(
+        axes, keepdim=True
+    ).clamp(min=1e-12)
+    perpendicular = away - share * towards
+    return unconditional + guidance_scale * (towards - weight * perpendicular)
+
+
 def rescaled_guidance(
     guided_noise: Float[Tensor, "batch channels height width"],
     positive_noise: Float[Tensor, "batch channels height width"],

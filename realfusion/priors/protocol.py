@@ -16,13 +16,26 @@ from realfusion.priors.config import Prompt
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a batch of views is conditioned on, with the negative side of guidance."""
+    """What a batch of views is conditioned on, with the negative side of guidance.
+
+    Attributes:
+        context: Text states of the views.
+        negative_context: Text states to steer away from.
+        class_labels: View classes, for priors that take them.
+        negative_class_labels: View classes to steer away from, likewise.
+        unconditional_context: Neutral text states: with them the negative side acts
+            perpendicularly (Perp-Neg), without them it is the neutral side itself.
+        unconditional_class_labels: Neutral view classes.
+        perpendicular_weight: Strength of the perpendicular push.
+    """
 
     context: Float[Tensor, "batch tokens channels"]
     negative_context: Float[Tensor, "batch tokens channels"]
     class_labels: Int[Tensor, " batch"] | None = None
-    """View classes, for priors that take them."""
     negative_class_labels: Int[Tensor, " batch"] | None = None
+    unconditional_context: Float[Tensor, "batch tokens channels"] | None = None
+    unconditional_class_labels: Int[Tensor, " batch"] | None = None
+    perpendicular_weight: float = 1.0
 
     def __len__(self) -> int:
         return self.context.shape[0]

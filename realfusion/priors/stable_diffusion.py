@@ -22,6 +22,7 @@ from realfusion.priors.guidance import (
     add_noise,
     guided,
     noise_from_prediction,
+    perpendicularly_guided,
     rescaled_guidance,
 )
 from realfusion.priors.learned_embeds import LearnedToken
@@ -213,15 +214,26 @@ class StableDiffusionPrior:
             raise ValueError("`cameras` must not be empty, got none")
         vocabulary = self.metadata.view_vocabulary
         texts = [view_text(prompt, camera, vocabulary) for camera in cameras]
-        positive = self.text.encode([text.positive for text in texts])
-        negative = self.text.encode([text.negative for text in texts])
-        labels = negative_labels = None
-        unconditional = self.view_class_label(None)
-        if unconditional is not None:
-            classes = [self.view_class_label(text.view_class) for text in texts]
-            labels = torch.tensor(classes, device=self.device)
-            negative_labels = torch.full_like(labels, unconditional)
-        return Conditioning(positive, negative, labels, negative_labels)
+        neutral = [
+            text.unconditional for text in texts if text.unconditional is not None
+        ]
+        return Conditioning(
+            context=self.text.encode([text.positive for text in texts]),
+            negative_context=self.text.encode([text.negative for text in texts]),
+            class_labels=self._labels([text.view_class for text in texts]),
+            negative_class_labels=self._labels(
+                [text.negative_view_class for text in texts]
+            ),
+            unconditional_context=self.text.encode(neutral) if neutral else None,
+            unconditional_class_labels=self._labels([None] * len(neutral)),
+            perpendicular_weight=prompt.perpendicular_weight,
+        )
+
+    def _labels(self, view_classes: Sequence[int | None]) -> Tensor | None:
+        labels = [self.view_class_label(view_class) for view_class in view_classes]
+        if not labels or labels[0] is None:
+            return None
+        return torch.tensor(labels, device=self.device)
 
     def view_class_label(self, view_class: int | None) -> int | None:
         """The denoiser's label of a view class (None: no view), if it takes labels."""
@@ -270,25 +282,33 @@ class StableDiffusionPrior:
         guidance_scale: float,
         guidance_rescale: float = 0.0,
     ) -> Float[Tensor, "batch channels height width"]:
-        """ε̂ with classifier-free guidance, both sides in one batch; no gradient."""
-        if guidance_scale == 1.0:
+        """ε̂ with guidance, all sides of it in one batch; no gradient."""
+        if guidance_scale == 1.0 and conditioning.unconditional_context is None:
             return self.predict_noise(
                 noisy, timesteps, conditioning.context, conditioning.class_labels
             )
-        labels = None
-        if conditioning.class_labels is not None:
-            assert conditioning.negative_class_labels is not None
-            labels = torch.cat(
-                [conditioning.negative_class_labels, conditioning.class_labels]
+        contexts = [conditioning.negative_context, conditioning.context]
+        classes = [conditioning.negative_class_labels, conditioning.class_labels]
+        if conditioning.unconditional_context is not None:
+            contexts.insert(0, conditioning.unconditional_context)
+            classes.insert(0, conditioning.unconditional_class_labels)
+        labels = [side for side in classes if side is not None]
+        sides = self.predict_noise(
+            noisy.repeat(len(contexts), 1, 1, 1),
+            timesteps.repeat(len(contexts)),
+            torch.cat(contexts),
+            torch.cat(labels) if labels else None,
+        ).chunk(len(contexts))
+        negative, positive = sides[-2:]
+        if conditioning.unconditional_context is None:
+            estimate = guided(negative, positive, guidance_scale)
+        else:
+            weight = conditioning.perpendicular_weight
+            estimate = perpendicularly_guided(
+                sides[0], negative, positive, guidance_scale, weight
             )
-        negative, positive = self.predict_noise(
-            torch.cat([noisy, noisy]),
-            torch.cat([timesteps, timesteps]),
-            torch.cat([conditioning.negative_context, conditioning.context]),
-            labels,
-        ).chunk(2)
         return rescaled_guidance(
-            guided(negative, positive, guidance_scale),
+            estimate,
             positive,
             noisy,
             self.alphas_cumprod[timesteps],

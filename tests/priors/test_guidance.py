@@ -10,6 +10,7 @@ from realfusion.priors.guidance import (
     denoised_from_noise,
     guided,
     noise_from_prediction,
+    perpendicularly_guided,
     rescaled_guidance,
 )
 
@@ -59,6 +60,16 @@ def test_guidance_extrapolates_from_the_negative() -> None:
     assert float(guided(negative, positive, 7.5).mean()) == 7.5
     assert float(guided(negative, positive, 1.0).mean()) == 1.0
     assert float(guided(negative, positive, 0.0).mean()) == 0.0
+
+
+def test_perpendicular_guidance_keeps_what_both_prompts_share() -> None:
+    unconditional = torch.zeros(1, 4, 1, 1)
+    positive = torch.tensor([2.0, 0.0, 0.0, 0.0]).reshape(1, 4, 1, 1)
+    negative = torch.tensor([5.0, 3.0, 0.0, 0.0]).reshape(1, 4, 1, 1)
+    got = perpendicularly_guided(unconditional, negative, positive, 10.0, 0.5)
+    assert got.flatten().tolist() == [20.0, -15.0, 0.0, 0.0]
+    same = perpendicularly_guided(unconditional, 3.0 * positive, positive, 10.0, 1.0)
+    torch.testing.assert_close(same, guided(unconditional, positive, 10.0))
 
 
 def test_full_rescale_restores_the_unguided_spread(clean_and_noise) -> None:

@@ -96,3 +96,28 @@ def test_relative_vocabulary_names_azimuth_and_elevation(
 def test_vocabulary_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="`azimuth_words` must hold 8 phrases, got 4"):
         ViewVocabulary(azimuth_words=("a",) * 4, elevation_suffixes=("", "", ""))
+
+
+@pytest.mark.parametrize(
+    ("azimuth_deg", "elevation_deg", "negative", "negative_class"),
+    [
+        (0.0, 15.0, "<e>, back view", 12),
+        (90.0, 15.0, "<e>, front view", 0),
+        (180.0, 40.0, "<e>, front view", 0),
+        (0.0, 70.0, "<e>, front view", 0),
+    ],
+)
+def test_perpendicular_negatives_name_the_view_to_keep_away_from(
+    relative_views: ViewVocabulary,
+    azimuth_deg: float,
+    elevation_deg: float,
+    negative: str,
+    negative_class: int,
+) -> None:
+    prompt = Prompt(subject="<e>", negative="blurry", negative_guidance="perpendicular")
+    camera = Camera(azimuth_deg=azimuth_deg, elevation_deg=elevation_deg)
+    for vocabulary in (None, relative_views):
+        text = view_text(prompt, camera, vocabulary)
+        assert text.negative == negative
+        assert text.negative_view_class == negative_class
+        assert text.unconditional == "blurry"

@@ -12,7 +12,7 @@ from realfusion.errors import InputError
 from realfusion.losses import score_distillation_loss
 from realfusion.priors.components import choose_precision
 from realfusion.priors.config import Prompt, ScoreDistillationConfig
-from realfusion.priors.guidance import add_noise
+from realfusion.priors.guidance import add_noise, perpendicularly_guided
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.random_weights import TINY, random_prior, save_random_model
 from realfusion.priors.score_distillation import weighted_residual
@@ -76,6 +76,30 @@ def test_guidance_in_one_batch_equals_two_calls(
             class_labels=conditioning.class_labels,
         ).sample
     expected = negative + scale * (positive - negative)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["prior", "class_prior"])
+def test_perpendicular_guidance_in_one_batch_equals_three_calls(
+    name: str, latents: torch.Tensor, request: pytest.FixtureRequest
+) -> None:
+    prior = request.getfixturevalue(name)
+    prompt = dataclasses.replace(WORDS, negative_guidance="perpendicular")
+    conditioning = prior.condition(prompt, CAMERAS)
+    got = prior.guided_noise(latents, TIMESTEPS, conditioning, guidance_scale=5.0)
+    with torch.no_grad():
+        sides = [
+            prior.predict_noise(latents, TIMESTEPS, context, labels)
+            for context, labels in (
+                (
+                    conditioning.unconditional_context,
+                    conditioning.unconditional_class_labels,
+                ),
+                (conditioning.negative_context, conditioning.negative_class_labels),
+                (conditioning.context, conditioning.class_labels),
+            )
+        ]
+    expected = perpendicularly_guided(*sides, 5.0, 1.0)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
