@@ -24,6 +24,7 @@ from realfusion.prior_training.config import PriorTrainingConfig
 
 Arguments = TypeVar("Arguments")
 PresetName = Literal["paper", "default", "fast", "smoke"]
+DEFAULT_OUT = Path("runs", "NAME")
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 
 
@@ -33,12 +34,12 @@ class RunArguments(RunConfig, RunOptions):
 
     image: tyro.conf.Positional[Path]
     """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The run folder; runs/NAME-OF-THE-IMAGE if not given. A run that was stopped
-    continues there."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = DEFAULT_OUT
+    """The run folder, NAME being the image's. A run that was stopped continues
+    there."""
     preset: PresetName = "default"
-    """Defaults of `--reconstruction.*`: the paper's figures, a quiet half hour on a
-    CPU, minutes on a CPU, or seconds."""
+    """Defaults of the options below: the paper's figures, a quiet half hour on a CPU,
+    minutes on a CPU, or seconds that only prove that it works."""
     elevation_deg: OptionalFloat = None
     """Degrees above the horizontal from which the photo looks at the object (short for
     `--reconstruction.reference-camera.elevation-deg`)."""
@@ -71,7 +72,8 @@ class RunArguments(RunConfig, RunOptions):
     def options(self) -> RunOptions:
         """Where and how it is computed."""
         values = _fields_of(RunOptions, self)
-        values["out"] = self.out or Path("runs", self.image.stem)
+        if self.out == DEFAULT_OUT:
+            values["out"] = DEFAULT_OUT.with_name(self.image.stem)
         return RunOptions(**values)
 
 
@@ -187,10 +189,11 @@ def parse(
         SystemExit: Help was asked for and printed.
     """
     explanation = io.StringIO()
-    given = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(explanation):
-            return tyro.cli(kind, prog=program, args=list(args), **given)
+            if default is None:
+                return tyro.cli(kind, prog=program, args=list(args))
+            return tyro.cli(kind, prog=program, args=list(args), default=default)
     except SystemExit as exit_:
         if not exit_.code:
             raise
