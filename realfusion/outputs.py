@@ -101,7 +101,7 @@ def export(
     camera = reference_camera(opened.config.reconstruction.reference_camera)
     started = time.perf_counter()
     with averaged_parameters(state) as scene:
-        metrics = measure_front(folder, scene, camera)
+        metrics: dict[str, Any] = dict(measure_front(folder, scene, camera))
         listener.stage("turntable", settings.turntable_views)
         sheet = _write_turntable(folder, scene, camera, settings, listener)
         listener.stage("mesh")
@@ -132,7 +132,7 @@ def export(
     )
 
 
-def measure_front(folder: RunFolder, scene: Scene, camera: Camera) -> dict[str, Any]:
+def measure_front(folder: RunFolder, scene: Scene, camera: Camera) -> dict[str, float]:
     """PSNR (on white) and mask IoU of the reference view at 128 px."""
     photo = prepare_photo(
         torch.from_numpy(read_rgba(folder)), size=METRICS_SIZE, camera=camera

@@ -35,7 +35,13 @@ from realfusion.io.framing import frame_object
 from realfusion.io.images import read_image, write_png
 from realfusion.io.matting import Matte, matte
 from realfusion.listener import RunInterruptedError, RunListener
-from realfusion.outputs import build_mesh, export, render_rgba, write_preview
+from realfusion.outputs import (
+    build_mesh,
+    export,
+    measure_front,
+    render_rgba,
+    write_preview,
+)
 from realfusion.priors.config import PLACEHOLDER, Prompt, TextualInversionConfig
 from realfusion.run_folder import OpenRun, RunFolder, load_run, open_run
 from realfusion.run_metrics import read_metrics, update_metrics
@@ -201,6 +207,15 @@ def evaluate_run(
     result = EvaluationResult(evaluate_views(np.stack(pictures), truth.views), surface)
     update_metrics(opened.folder, evaluation=result.to_dict())
     return result.summary()
+
+
+def measure_front_of(root: Path, *, device: str) -> dict[str, float]:
+    """PSNR and mask IoU of a run's own view, from its checkpoint."""
+    opened = load_run(root)
+    state, _ = load_state(opened, choose_device(device))
+    camera = reference_camera(opened.config.reconstruction.reference_camera)
+    with averaged_parameters(state) as scene:
+        return measure_front(opened.folder, scene, camera)
 
 
 def read_cameras(path: Path) -> list[Camera]:
@@ -456,14 +471,14 @@ def _learn_token(
     if path.exists():
         return load_learned_token(path)
     if Path(config.token).suffix in TOKEN_SUFFIXES:
-        token = load_learned_token(config.token)
-        prior.set_token(token)  # refuses a token of another width before it is kept
-        save_learned_token(path, token)
-        return token
+        given = load_learned_token(config.token)
+        prior.set_token(given)  # refuses a token of another width before it is kept
+        save_learned_token(path, given)
+        return given
     settings = _inversion_settings(config)
     listener.stage("textual inversion", settings.steps)
     generator = torch.Generator().manual_seed(config.seed)
-    token = None
+    token: LearnedToken | None = None
     progress_items = invert(
         prior,
         torch.from_numpy(rgba),

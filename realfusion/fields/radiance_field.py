@@ -62,7 +62,9 @@ class RadianceField(nn.Module):
         self.b3 = nn.Parameter(torch.zeros(NUM_OUTPUTS))
 
     @property
-    def network_parameters(self) -> tuple[nn.Parameter, ...]:
+    def network_parameters(
+        self,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Weights and biases in the order the kernel takes them."""
         return (self.w1, self.b1, self.w2, self.b2, self.w3, self.b3)
 

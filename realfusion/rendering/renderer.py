@@ -111,7 +111,7 @@ class VolumeRenderer:
             with_normals=with_normals,
         )
         channels = shading.shade(values.albedo, values.normals)
-        if with_normals:
+        if values.normals is not None:
             channels = torch.cat([channels, values.normals], dim=-1)
         composited = composite(
             values.densities,
@@ -122,8 +122,10 @@ class VolumeRenderer:
             early_stop_transmittance=self.config.early_stop_transmittance,
         )
         normals = composited.values[:, 3:]
-        if with_normals:
-            back_facing = _back_facing(rays, samples, values, composited.weights)
+        if values.normals is not None:
+            back_facing = _back_facing(
+                rays, samples, values.normals, composited.weights
+            )
         else:
             normals = torch.zeros_like(rays.directions)
             back_facing = torch.zeros_like(composited.opacity)
@@ -221,10 +223,10 @@ class VolumeRenderer:
 
 
 def _back_facing(
-    rays: Rays, samples: RaySamples, values: FieldSamples, weights: Tensor
+    rays: Rays, samples: RaySamples, normals: Tensor, weights: Tensor
 ) -> Float[Tensor, num_rays]:
     rays_of_samples = samples.ray_indices.long()
-    cosines = (values.normals * rays.directions[rays_of_samples]).sum(-1)
+    cosines = (normals * rays.directions[rays_of_samples]).sum(-1)
     penalty = weights.detach() * cosines.clamp(min=0.0).square()
     totals = torch.zeros(len(rays), dtype=penalty.dtype, device=penalty.device)
     return totals.index_add(0, rays_of_samples, penalty)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,6 +25,9 @@ class Scene(nn.Module):
         occupancy: The occupancy grid.
         num_active_levels: Levels of the hash grid in use (coarse-to-fine).
     """
+
+    # A module with the call of `realfusion.rendering.renderer.Field` and `density`.
+    field: Any
 
     def __init__(
         self,

@@ -40,11 +40,13 @@ class Shading:
     def shade(
         self,
         albedo: Float[Tensor, "num_samples 3"],
-        normals: Float[Tensor, "num_samples 3"],
+        normals: Float[Tensor, "num_samples 3"] | None,
     ) -> Float[Tensor, "num_samples 3"]:
         """Colours of samples, differentiable in albedo and normals."""
         if self.mode == "albedo":
             return albedo
+        if normals is None:
+            raise ValueError(f"shading {self.mode!r} needs normals, got None")
         if self.mode == "normal":
             return 0.5 * normals + 0.5
         light = torch.tensor(self.light, dtype=normals.dtype, device=normals.device)

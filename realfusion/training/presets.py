@@ -60,12 +60,20 @@ DEFAULT = ReconstructionConfig(
     renderer=RendererConfig(steps_across=160, occupancy_resolution=64),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="silhouette"),
+    objective=ObjectiveConfig(
+        image=TermConfig(initial=10.0),
+        mask=TermConfig(initial=10.0),
+        prior=TermConfig(initial=1.0),
+    ),
     score_distillation=ScoreDistillationConfig(
-        guidance_scale=20.0,
+        guidance_scale=10.0,
+        guidance_rescale=0.5,
         timestep_range=(0.05, 0.98),
         timestep_range_end=(0.05, 0.5),
         annealing="linear",
-        weighting="one_minus_alpha_cumprod",
+        annealing_fraction=0.7,
+        weighting="data_space",
+        gradient_clip=1.0,
     ),
 )
 """For a quiet half hour on a CPU, or minutes on a GPU."""
@@ -86,6 +94,7 @@ FAST = ReconstructionConfig(
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="silhouette"),
+    objective=DEFAULT.objective,
     score_distillation=DEFAULT.score_distillation,
 )
 """For two CPU cores and a few minutes."""
@@ -106,6 +115,7 @@ SMOKE = ReconstructionConfig(
         steps_across=64, occupancy_resolution=32, occupancy_interval=4
     ),
     initial_shape=InitialShapeConfig(kind="silhouette", steps=40, points=2048),
+    objective=DEFAULT.objective,
     score_distillation=DEFAULT.score_distillation,
 )
 """Seconds: proves that everything works together, not what it can do."""

@@ -134,7 +134,8 @@ def build_scene(config: ReconstructionConfig, generator: torch.Generator) -> Sce
 
 def build_optimizer(scene: Scene, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Adam or AdamW with one group for the networks and one for the grid."""
-    grid, networks = [], []
+    grid: list[torch.nn.Parameter] = []
+    networks: list[torch.nn.Parameter] = []
     for name, parameter in scene.named_parameters():
         (grid if name.endswith("table") else networks).append(parameter)
     groups = [
