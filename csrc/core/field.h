@@ -237,10 +237,10 @@ RF_HOST_DEVICE FieldSample<T> field_forward(const HashGrid& grid,
     }
   }
   for (int k = 0; k < H; ++k) {
-    if (hidden1[k] > T(0)) {
-      sample.mask1 |= uint64_t{1} << k;
-    } else {
+    if (hidden1[k] <= T(0)) {  // false for NaN, which must not vanish here
       hidden1[k] = T(0);
+    } else {
+      sample.mask1 |= uint64_t{1} << k;
     }
   }
 
@@ -252,7 +252,7 @@ RF_HOST_DEVICE FieldSample<T> field_forward(const HashGrid& grid,
     const T* row = network.w2 + j * H;
     T hidden2 = network.b2[j];
     for (int k = 0; k < H; ++k) hidden2 += row[k] * hidden1[k];
-    if (!(hidden2 > T(0))) continue;
+    if (hidden2 <= T(0)) continue;
     sample.mask2 |= uint64_t{1} << j;
     for (int o = 0; o < kFieldOutputs; ++o) {
       outputs[o] += network.w3[o * H + j] * hidden2;

@@ -90,9 +90,16 @@ inline int64_t field_network_size(int64_t num_inputs, int64_t hidden_width) {
          kFieldOutputs * (hidden_width + 1);
 }
 
+// Networks with more inputs than this take the scalar kernels.
+constexpr int kMaxSimdInputs = 64;
+
 // The kernels for a network and an instruction set: the best that has this shape.
 FieldKernels<float> field_kernels_float(SimdLevel level, int hidden_width,
                                         int num_features, int num_inputs);
 FieldKernels<double> field_kernels_double(int hidden_width, int num_features);
+
+#if RF_HAS_X86_SIMD
+FieldKernels<float> field_kernels_avx512(int hidden_width);
+#endif
 
 }  // namespace realfusion::cpu

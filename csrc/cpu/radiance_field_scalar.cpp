@@ -169,8 +169,11 @@ FieldKernels<double> field_kernels_double(int hidden_width, int num_features) {
 
 FieldKernels<float> field_kernels_float(SimdLevel level, int hidden_width,
                                         int num_features, int num_inputs) {
-  (void)level;
-  (void)num_inputs;
+#if RF_HAS_X86_SIMD
+  if (num_inputs <= kMaxSimdInputs && level == SimdLevel::avx512) {
+    return field_kernels_avx512(hidden_width);
+  }
+#endif
   return scalar_kernels<float>(hidden_width, num_features);
 }
 
