@@ -1,0 +1,251 @@
+"""Whole commands: a tiny run, its steps, and everything a user can get wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from realfusion.cli.main import main, run_main
+
+# Small enough for a second or two; no prior, which has tests of its own.
+TINY = (
+    "--preset", "smoke", "--prior", "none", "--device", "cpu",
+    "--reconstruction.iterations", "4", "--reconstruction.reference-size", "16",
+    "--reconstruction.reference-rays", "64", "--reconstruction.prior-view-size", "16",
+    "--reconstruction.initial-shape.steps", "30", "--input.size", "32",
+    "--export.turntable-views", "8", "--export.turntable-size", "32",
+    "--export.mesh-resolution", "24",
+)  # fmt: skip
+
+
+def write_disc(path: Path, size: int = 48) -> Path:
+    """A red disc on nothing."""
+    axis = np.linspace(-1.0, 1.0, size)
+    inside = axis[:, None] ** 2 + axis[None] ** 2 < 0.5
+    rgba = np.zeros((size, size, 4), np.uint8)
+    rgba[inside] = (220, 40, 30, 255)
+    Image.fromarray(rgba).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory) -> Path:
+    return write_disc(tmp_path_factory.mktemp("image") / "disc.png")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, image) -> Path:
+    """The folder of a finished tiny run."""
+    out = tmp_path_factory.mktemp("runs") / "disc"
+    assert run_main([str(image), "--out", str(out), *TINY]) == 0
+    return out
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def expect_input_error(capsys, args: list[str], *words: str) -> None:
+    """The run must end with code 2 and one line that has all the words."""
+    capsys.readouterr()
+    assert run_main(args) == 2
+    errors = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith("realfusion-run: error: ")
+    ]
+    assert len(errors) == 1
+    for word in words:
+        assert word in errors[0], errors[0]
+
+
+def test_run_makes_every_output(finished):
+    for name in (
+        "config.json", "input.png", "turntable.mp4", "turntable.png", "mesh.glb",
+        "metrics.json", "report.html", "checkpoint/checkpoint.json",
+    ):  # fmt: skip
+        assert (finished / name).stat().st_size > 0, name
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["iterations"] == 4
+    assert metrics["prior"] == "none"
+    assert {"front_psnr_db", "front_mask_iou", "seconds"} <= set(metrics)
+
+
+def test_run_says_what_it_made(image, finished, capsys):
+    assert run_main([str(image), "--out", str(finished), *TINY]) == 0
+    out = capsys.readouterr().out
+    assert "PSNR" in out
+    assert str(finished / "report.html") in out
+    assert out.endswith(f"run folder: {finished}\n")
+
+
+def test_export_makes_the_outputs_anew(finished):
+    before = (finished / "turntable.png").read_bytes()
+    (finished / "turntable.png").unlink()
+    assert main(["export", str(finished), "--device", "cpu"]) == 0
+    assert (finished / "turntable.png").read_bytes() == before
+
+
+def test_render_writes_the_views(finished, tmp_path):
+    cameras = tmp_path / "cameras.json"
+    views = [
+        {"azimuth_deg": azimuth, "elevation_deg": 15, "radius": 1.8, "fov_y_deg": 40}
+        for azimuth in (0, 120)
+    ]
+    cameras.write_text(json.dumps({"views": views}))
+    out = tmp_path / "views"
+    words = ["--cameras", str(cameras), "--size", "24", "--out", str(out)]
+    assert main(["render", str(finished), *words, "--device", "cpu"]) == 0
+    for name in ("view_00.png", "view_01.png"):
+        with Image.open(out / name) as view:
+            assert (view.mode, view.size) == ("RGBA", (24, 24))
+
+
+def test_reconstruct_stops_before_the_outputs(image, tmp_path):
+    out = tmp_path / "run"
+    assert main(["reconstruct", str(image), "--out", str(out), *TINY]) == 0
+    assert (out / "checkpoint" / "checkpoint.json").exists()
+    assert not (out / "mesh.glb").exists()
+
+
+@pytest.mark.parametrize("command", ["export", "render", "evaluate"])
+def test_commands_on_a_run_refuse_other_folders(command, tmp_path, capsys):
+    extra = {
+        "export": [],
+        "render": ["--cameras", str(tmp_path / "c.json"), "--out", str(tmp_path / "o")],
+        "evaluate": ["--ground-truth", str(tmp_path)],
+    }[command]
+    assert main([command, str(tmp_path), *extra]) == 2
+    assert capsys.readouterr().err.count(f"realfusion {command}: error: ") == 1
+
+
+def test_run_folder_of_other_settings_is_left_alone(image, finished, capsys):
+    before = digests(finished)
+    args = [str(image), "--out", str(finished), *TINY, "--seed", "7"]
+    expect_input_error(capsys, args, "seed", "--overwrite")
+    assert digests(finished) == before
+
+
+def test_run_folder_of_another_image_is_left_alone(finished, tmp_path, capsys):
+    before = digests(finished)
+    other = write_disc(tmp_path / "other.png", size=40)
+    args = [str(other), "--out", str(finished), *TINY]
+    expect_input_error(capsys, args, "another image")
+    assert digests(finished) == before
+
+
+def missing(folder: Path) -> Path:
+    return folder / "missing.png"
+
+
+def a_folder(folder: Path) -> Path:
+    return folder
+
+
+def no_image(folder: Path) -> Path:
+    path = folder / "text.png"
+    path.write_text("not an image")
+    return path
+
+
+def truncated(folder: Path) -> Path:
+    path = folder / "half.png"
+    whole = write_disc(folder / "whole.png", size=200).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+def empty_mask(folder: Path) -> Path:
+    path = folder / "empty.png"
+    Image.new("RGBA", (64, 64), (200, 10, 10, 0)).save(path)
+    return path
+
+
+def one_colour(folder: Path) -> Path:
+    path = folder / "wall.png"
+    Image.new("RGB", (64, 64), (120, 120, 120)).save(path)
+    return path
+
+
+def one_pixel(folder: Path) -> Path:
+    path = folder / "pixel.png"
+    Image.new("RGBA", (1, 1), (200, 10, 10, 255)).save(path)
+    return path
+
+
+def gigantic(folder: Path) -> Path:
+    path = folder / "gigantic.png"
+    Image.new("1", (20000, 20000)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        missing, a_folder, no_image, truncated, empty_mask, one_colour, one_pixel,
+        gigantic,
+    ],
+)  # fmt: skip
+def test_unusable_images(make, tmp_path, capsys):
+    path, out = make(tmp_path), tmp_path / "run"
+    expect_input_error(capsys, [str(path), "--out", str(out), *TINY])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["--prior", "no/such-prior", "--offline"],
+        ["--prior", "nonsense"],
+        ["--device", "cuda"],
+    ],
+)
+def test_unusable_settings(extra, image, tmp_path, capsys):
+    import torch
+
+    if "cuda" in extra and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    args = [str(image), "--out", str(tmp_path / "run"), *TINY, *extra]
+    expect_input_error(capsys, args, extra[1])
+
+
+def test_output_that_is_a_file(image, tmp_path, capsys):
+    out = tmp_path / "taken"
+    out.write_text("mine")
+    expect_input_error(capsys, [str(image), "--out", str(out), *TINY], "taken")
+    assert out.read_text() == "mine"
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(image, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", "import sys; from realfusion.cli import run_main;"
+               "sys.exit(run_main())", str(image), "--out", str(out), *TINY,
+               "--reconstruction.iterations", "60"]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("[reconstruction] 60"):
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "the same command continues" in rest
+    assert "--reconstruction.iterations 60" in rest
+    saved = json.loads((out / "checkpoint" / "checkpoint.json").read_text())["step"]
+    assert 0 < saved < 60
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert f"continuing at step {saved}" in result.stderr
+    assert json.loads((out / "metrics.json").read_text())["iterations"] == 60
