@@ -57,14 +57,19 @@ def choose_precision(device: torch.device, dtype: PrecisionName) -> Precision:
     """Precision of the denoiser and of the VAE.
 
     Stable Diffusion's VAE overflows in float16, so it never computes in it: bfloat16
-    where the GPU has it, float32 elsewhere.
+    where the device has it in hardware and the denoiser is not in float32, else
+    float32.
 
     Args:
         device: Where the prior runs.
-        dtype: The denoiser's precision; "auto" is float16 on CUDA, float32 elsewhere.
+        dtype: The denoiser's precision; "auto" is float16 on CUDA, and elsewhere
+            bfloat16 where the processor has it in hardware, or float32.
     """
     if dtype == "auto":
-        dtype = "float16" if device.type == "cuda" else "float32"
+        if device.type == "cuda":
+            dtype = "float16"
+        else:
+            dtype = "bfloat16" if _has_bfloat16(device) else "float32"
     denoiser = {
         "float32": torch.float32,
         "float16": torch.float16,
@@ -75,12 +80,20 @@ def choose_precision(device: torch.device, dtype: PrecisionName) -> Precision:
             f"the prior's precision must be auto, float32, float16 or bfloat16, got "
             f"{dtype!r}"
         )
-    has_fast_bfloat16 = (
-        device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8
-    )
-    if denoiser is not torch.float32 and has_fast_bfloat16:
+    if denoiser is not torch.float32 and _has_bfloat16(device):
         return Precision(denoiser, torch.bfloat16)
     return Precision(denoiser, torch.float32)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware (emulation is slow)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    names = ("avx512_bf16", "amx_bf16", "bf16")
+    return any(bool(capabilities.get(name)) for name in names)
 
 
 def load_components(

@@ -27,7 +27,7 @@ from realfusion.priors.guidance import (
 )
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.metadata import PriorMetadata
-from realfusion.priors.model_files import locate_model
+from realfusion.priors.model_files import locate_model, resolve_alias
 from realfusion.priors.prompts import view_text
 from realfusion.priors.protocol import Conditioning, NoiseResidual
 from realfusion.priors.text_conditioning import TextConditioner
@@ -81,7 +81,8 @@ class StableDiffusionPrior:
         Args:
             source: A folder in diffusers' layout, "bundled", a Hub id or an alias.
             device: Where it computes.
-            dtype: The denoiser's precision; "auto" is float16 on CUDA, else float32.
+            dtype: The denoiser's precision; "auto" chooses by device, see
+                `choose_precision`.
             revision: Branch, tag or commit on the Hub.
             offline: Never touch the network.
             max_batch: Largest batch the denoiser gets at once, to save memory.
@@ -103,7 +104,7 @@ class StableDiffusionPrior:
         components = load_components(
             folder, device=device, precision=choose_precision(device, dtype)
         )
-        prior = cls(components, name=str(source), max_batch=max_batch)
+        prior = cls(components, name=resolve_alias(str(source)), max_batch=max_batch)
         if compile_denoiser:
             prior.unet = torch.compile(prior.unet)
         return prior

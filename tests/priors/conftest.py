@@ -31,7 +31,7 @@ RELATIVE_VIEWS = ViewVocabulary(
 @pytest.fixture
 def prior() -> StableDiffusionPrior:
     """A prior with random weights, 32 px, front/side/back prompts."""
-    return random_prior(TINY)
+    return random_prior(TINY, dtype="float32")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def class_prior() -> StableDiffusionPrior:
     """The same with view classes and the relative vocabulary."""
     shape = dataclasses.replace(TINY, num_class_embeds=25)
     metadata = PriorMetadata(subject="<e>", view_vocabulary=RELATIVE_VIEWS)
-    return random_prior(shape, metadata=metadata)
+    return random_prior(shape, dtype="float32", metadata=metadata)
 
 
 @pytest.fixture(scope="session")

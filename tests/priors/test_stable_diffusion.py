@@ -10,6 +10,7 @@ import torch
 from realfusion.cameras.camera import Camera
 from realfusion.errors import InputError
 from realfusion.losses import score_distillation_loss
+from realfusion.priors import components
 from realfusion.priors.components import choose_precision
 from realfusion.priors.config import Prompt, ScoreDistillationConfig
 from realfusion.priors.guidance import add_noise, perpendicularly_guided
@@ -118,7 +119,7 @@ def test_v_prediction_equals_epsilon_of_the_same_belief(
 ) -> None:
     """A denoiser whose v is that of a known ε̂ gives the residual ε̂ - ε."""
     shape = dataclasses.replace(TINY, prediction_type="v_prediction")
-    prior = random_prior(shape)
+    prior = random_prior(shape, dtype="float32")
     belief = torch.randn(latents.shape, generator=generator)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(3))
     alpha = prior.alphas_cumprod[TIMESTEPS][:, None, None, None]
@@ -301,10 +302,24 @@ def test_prior_computes_on_the_device(device: torch.device) -> None:
     assert bool(torch.isfinite(images.grad).all())
 
 
-def test_precision_never_puts_the_vae_into_float16() -> None:
-    for name in ("auto", "float32", "float16", "bfloat16"):
-        assert choose_precision(torch.device("cpu"), name).vae is torch.float32
-    assert choose_precision(torch.device("cpu"), "auto").denoiser is torch.float32
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_precision_never_puts_the_vae_into_float16(
+    has_bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(components, "_has_bfloat16", lambda _device: has_bfloat16)
+    low = torch.bfloat16 if has_bfloat16 else torch.float32
+    for device, name, denoiser, vae in (
+        ("cpu", "auto", low, low),
+        ("cpu", "float32", torch.float32, torch.float32),
+        ("cuda", "auto", torch.float16, low),
+        ("cuda", "float32", torch.float32, torch.float32),
+        ("cuda", "bfloat16", torch.bfloat16, low),
+    ):
+        precision = choose_precision(torch.device(device), name)
+        assert (precision.denoiser, precision.vae) == (denoiser, vae)
+
+
+def test_unknown_precision_is_refused() -> None:
     with pytest.raises((InputError, TypeError), match="auto"):
         choose_precision(torch.device("cpu"), "int8")
 
@@ -312,7 +327,7 @@ def test_precision_never_puts_the_vae_into_float16() -> None:
 def test_loaded_model_equals_the_saved_one(
     model_folder: Path, prior: StableDiffusionPrior, latents: torch.Tensor
 ) -> None:
-    loaded = StableDiffusionPrior.from_pretrained(model_folder)
+    loaded = StableDiffusionPrior.from_pretrained(model_folder, dtype="float32")
     assert loaded.image_size == 32
     for left, right in zip(
         loaded.unet.parameters(), prior.unet.parameters(), strict=True
