@@ -1,0 +1,1 @@
+"""Trains the embedded prior from nothing: data, autoencoder, denoiser, export."""

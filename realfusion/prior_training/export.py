@@ -1,0 +1,100 @@
+"""Writes the trained prior in diffusers' layout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from transformers import CLIPTokenizer
+
+from realfusion.prior_training.config import PriorTrainingConfig
+from realfusion.prior_training.denoiser import PriorModel, build_scheduler
+from realfusion.prior_training.vocabulary import (
+    AZIMUTH_WORDS,
+    ELEVATION_SUFFIXES,
+    SUBJECT_TEMPLATES,
+    UNCONDITIONAL_CLASS,
+    build_tokenizer,
+)
+from realfusion.priors.config import PLACEHOLDER
+from realfusion.priors.metadata import METADATA_FILE, PriorMetadata
+from realfusion.priors.prompts import ViewVocabulary
+
+
+def export_prior(
+    folder: Path,
+    model: PriorModel,
+    autoencoder: AutoencoderKL,
+    config: PriorTrainingConfig,
+    record: dict[str, object],
+) -> None:
+    """Writes a folder that the package loads like Stable Diffusion, in float16.
+
+    Args:
+        folder: Replaced if it exists.
+        model: U-Net and encoders holding the weights to export.
+        autoencoder: The whitened autoencoder.
+        config: The training's configuration.
+        record: Training record (data, steps, hardware, scores) for the JSON file.
+    """
+    scratch = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    conditions = model.encoders.conditions
+    parts = {
+        "unet": model.unet,
+        "vae": autoencoder,
+        "text_encoder": conditions.text_encoder,
+    }
+    for name, part in parts.items():
+        dtype = next(part.parameters()).dtype
+        part.to(torch.float16).save_pretrained(scratch / name, safe_serialization=True)
+        part.to(dtype)
+    conditions.image_encoder.save_pretrained(
+        scratch / "image_encoder", dtype=torch.float16
+    )
+    build_tokenizer(scratch / "tokenizer", config.denoiser.max_text_length)
+    build_scheduler().save_pretrained(scratch / "scheduler")
+    _write_metadata(scratch, config, record)
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer of an exported prior."""
+    return CLIPTokenizer.from_pretrained(folder / "tokenizer")
+
+
+def folder_size_mb(folder: Path) -> float:
+    """Size of all files of a folder in megabytes (10^6 bytes)."""
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6
+
+
+def update_record(folder: Path, entries: dict[str, object]) -> None:
+    """Adds entries to the training record of an exported prior."""
+    path = folder / METADATA_FILE
+    document = json.loads(path.read_text())
+    document["training"] = {**document.get("training", {}), **entries}
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _write_metadata(
+    folder: Path, config: PriorTrainingConfig, record: dict[str, object]
+) -> None:
+    metadata = PriorMetadata(
+        subject=SUBJECT_TEMPLATES[0].format(PLACEHOLDER),
+        view_vocabulary=ViewVocabulary(
+            azimuth_words=AZIMUTH_WORDS, elevation_suffixes=ELEVATION_SUFFIXES
+        ),
+        unconditional_class=UNCONDITIONAL_CLASS,
+        num_identity_vectors=config.denoiser.num_image_tokens,
+    )
+    document = {
+        **metadata.to_json(),
+        "image_size": config.data.image_size,
+        "class_label": "azimuth bin * 3 + elevation bin",
+        "training": record,
+    }
+    (folder / METADATA_FILE).write_text(json.dumps(document, indent=2) + "\n")

@@ -1,0 +1,259 @@
+"""What the prior paints before any distillation: identity, views, copies.
+
+Views of held-out objects are sampled from the image tokens of one view and compared
+with the rendered truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from jaxtyping import Float
+from torch import Tensor
+
+from realfusion.cameras.camera import Camera
+from realfusion.priors.config import Prompt
+from realfusion.priors.stable_diffusion import StableDiffusionPrior
+from realfusion.procedural.objects import generate_object
+from realfusion.procedural.render import ObjectView, random_light, render_views
+
+_NUM_AZIMUTHS = 8
+_ELEVATION_DEG = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutViews:
+    """Truth for scoring: eight views around each object."""
+
+    references: Float[Tensor, "objects 4 size size"]
+    """View 0 with straight alpha."""
+    truth: Float[Tensor, "objects 8 3 size size"]
+    """On white, in [0, 1]; view k at 45 k degrees from the reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorScores:
+    """Scores over the held-out objects; the copy repeats the reference view."""
+
+    num_objects: int
+    guidance_scale: float
+    psnr_db: float
+    """Of the seven other views."""
+    mask_iou: float
+    """Of the seven other views."""
+    copy_psnr_db: float
+    copy_mask_iou: float
+    identity_top1: float
+    """Share of views nearest to the truth of their own object, at the same view."""
+    view_top1: float
+    """Share of views nearest to their own of the object's eight true views."""
+    view_within_one: float
+    """The same, a neighbouring view counted as right."""
+    copy_view_top1: float
+    """What repeating the reference would get: one in eight."""
+
+
+def held_out_views(
+    split: str, num_objects: int, *, size: int = 64, first_seed: int = 0
+) -> HeldOutViews:
+    """Renders held-out objects from eight sides, starting from a random one."""
+    references, truth = [], []
+    for seed in range(first_seed, first_seed + num_objects):
+        rng = np.random.default_rng([23, seed])
+        subject = generate_object(seed, split=split)
+        start = rng.uniform(-40, 40)
+        views = [
+            ObjectView(azimuth_deg=start + 45.0 * k, elevation_deg=_ELEVATION_DEG)
+            for k in range(_NUM_AZIMUTHS)
+        ]
+        images = render_views(subject.mesh, views, random_light(rng), size=size)
+        rgba = torch.from_numpy(images).permute(0, 3, 1, 2)
+        truth.append(rgba[:, :3] + 1 - rgba[:, 3:])
+        colour = rgba[0, :3] / rgba[0, 3:].clamp(min=1e-6)
+        references.append(torch.cat([colour.clamp(0, 1), rgba[0, 3:]]))
+    return HeldOutViews(references=torch.stack(references), truth=torch.stack(truth))
+
+
+@torch.no_grad()
+def sample_views(
+    prior: StableDiffusionPrior,
+    reference: Float[Tensor, "4 size size"],
+    cameras: list[Camera],
+    *,
+    guidance_scale: float,
+    num_steps: int,
+    seed: int,
+    null_identity: bool = False,
+) -> Float[Tensor, "views 3 size size"]:
+    """Samples views of the object in an image by DDIM with guidance.
+
+    Args:
+        prior: A prior with an image encoder.
+        reference: RGBA, straight alpha, in [0, 1]; its camera has azimuth 0.
+        cameras: The views.
+        guidance_scale: 1 is none.
+        num_steps: DDIM steps.
+        seed: Of the starting noise.
+        null_identity: Prompt "an object" instead of the image's token (a control).
+
+    Returns:
+        Images in [0, 1].
+    """
+    if null_identity:
+        prompt = Prompt(subject="an object")
+    else:
+        prior.set_token(prior.encode_image_token(reference.permute(1, 2, 0)))
+        prompt = Prompt(subject=prior.metadata.subject)
+    conditioning = prior.condition(prompt, cameras)
+    scheduler = DDIMScheduler.from_config(prior.scheduler.config)
+    scheduler.set_timesteps(num_steps)
+    size = prior.image_size // prior.latent_factor
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(cameras), 4, size, size, generator=generator)
+    latents = noise.to(prior.device)
+    context = torch.cat([conditioning.context, conditioning.negative_context])
+    labels, negative_labels = (
+        conditioning.class_labels,
+        conditioning.negative_class_labels,
+    )
+    if labels is not None and negative_labels is not None:
+        labels = torch.cat([labels, negative_labels])
+    for timestep in scheduler.timesteps:
+        steps = timestep.repeat(len(context)).to(prior.device)
+        both = prior.predict_noise(latents.repeat(2, 1, 1, 1), steps, context, labels)
+        positive, negative = both.chunk(2)
+        guided = negative + guidance_scale * (positive - negative)
+        latents = scheduler.step(guided, timestep, latents).prev_sample
+    return prior.decode(latents)
+
+
+def orbit_cameras() -> list[Camera]:
+    """Eight views around the object, 45 degrees apart."""
+    return [
+        Camera(azimuth_deg=360.0 / _NUM_AZIMUTHS * k, elevation_deg=_ELEVATION_DEG)
+        for k in range(_NUM_AZIMUTHS)
+    ]
+
+
+def score_views(
+    generated: Float[Tensor, "objects 8 3 size size"],
+    truth: Float[Tensor, "objects 8 3 size size"],
+    *,
+    guidance_scale: float,
+) -> PriorScores:
+    """Compares generated with true views."""
+    copied = truth[:, :1].expand_as(truth)
+    within = _squared_distances(generated[:, :, None], truth[:, None])
+    nearest = within.argmin(dim=2)
+    own = torch.arange(_NUM_AZIMUTHS)
+    offset = (nearest - own).abs()
+    offset = torch.minimum(offset, _NUM_AZIMUTHS - offset)
+    between = _squared_distances(generated[:, None], truth[None])
+    is_own = between.argmin(dim=1) == torch.arange(len(truth))[:, None]
+    return PriorScores(
+        num_objects=len(truth),
+        guidance_scale=guidance_scale,
+        psnr_db=_mean_psnr_db(generated[:, 1:], truth[:, 1:]),
+        mask_iou=_mean_iou(generated[:, 1:], truth[:, 1:]),
+        copy_psnr_db=_mean_psnr_db(copied[:, 1:], truth[:, 1:]),
+        copy_mask_iou=_mean_iou(copied[:, 1:], truth[:, 1:]),
+        identity_top1=float(is_own.float().mean()),
+        view_top1=float((offset == 0).float().mean()),
+        view_within_one=float((offset <= 1).float().mean()),
+        copy_view_top1=1 / _NUM_AZIMUTHS,
+    )
+
+
+def score_prior(
+    folder: Path,
+    *,
+    split: str,
+    num_objects: int,
+    guidance_scale: float = 3.0,
+    num_steps: int = 12,
+    null_identity: bool = False,
+    grid_path: Path | None = None,
+) -> PriorScores:
+    """Scores an exported prior on held-out objects.
+
+    Args:
+        folder: The exported prior.
+        split: ``"held_out_instances"`` or ``"held_out_families"``.
+        num_objects: How many objects.
+        guidance_scale: Of the sampling.
+        num_steps: DDIM steps.
+        null_identity: The control without identity.
+        grid_path: Where to write a picture of the first objects: reference, eight
+            generated views, and the truth below them.
+
+    Returns:
+        The scores.
+    """
+    prior = StableDiffusionPrior.from_pretrained(folder)
+    views = held_out_views(split, num_objects, size=prior.image_size)
+    generated = torch.stack(
+        [
+            sample_views(
+                prior,
+                reference,
+                orbit_cameras(),
+                guidance_scale=guidance_scale,
+                num_steps=num_steps,
+                seed=index,
+                null_identity=null_identity,
+            )
+            for index, reference in enumerate(views.references)
+        ]
+    ).cpu()
+    if grid_path is not None:
+        write_grid(grid_path, views, generated, rows=12)
+    return score_views(generated, views.truth, guidance_scale=guidance_scale)
+
+
+def write_grid(
+    path: Path,
+    views: HeldOutViews,
+    generated: Float[Tensor, "objects 8 3 size size"],
+    *,
+    rows: int,
+) -> None:
+    """Writes generated views over the true ones as a PNG."""
+    from PIL import Image
+
+    lines = []
+    for index in range(min(rows, len(generated))):
+        reference = views.truth[index, 0]
+        blank = torch.ones_like(reference)
+        lines.append(torch.cat([reference, *generated[index]], dim=2))
+        lines.append(torch.cat([blank, *views.truth[index]], dim=2))
+    pixels = (torch.cat(lines, dim=1).permute(1, 2, 0).clamp(0, 1) * 255).byte()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.numpy()).save(path)
+
+
+def as_record(scores: PriorScores) -> dict[str, object]:
+    """Scores as rounded JSON values."""
+    return {
+        name: round(value, 3) if isinstance(value, float) else value
+        for name, value in asdict(scores).items()
+    }
+
+
+def _squared_distances(first: Tensor, second: Tensor) -> Tensor:
+    return (first - second).square().mean(dim=(-3, -2, -1))
+
+
+def _mean_psnr_db(images: Tensor, truth: Tensor) -> float:
+    error = _squared_distances(images, truth).clamp(min=1e-6)
+    return float((-10 * error.log10()).mean())
+
+
+def _mean_iou(images: Tensor, truth: Tensor) -> float:
+    """Of everything that is not nearly white."""
+    first, second = (x.amin(dim=-3) < 0.93 for x in (images, truth))
+    union = (first | second).sum(dim=(-2, -1)).clamp(min=1)
+    return float(((first & second).sum(dim=(-2, -1)) / union).mean())

@@ -1,0 +1,226 @@
+"""Regenerates the embedded prior from nothing: one resumable function."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import CLIPTokenizer
+
+from realfusion.prior_training.autoencoder import (
+    Progress,
+    composite_premultiplied,
+    reconstruction_psnr_db,
+    train_autoencoder,
+    training_device,
+)
+from realfusion.prior_training.config import PriorTrainingConfig
+from realfusion.prior_training.dataset import (
+    ViewDataset,
+    generate_dataset,
+    load_shards,
+    write_shards,
+)
+from realfusion.prior_training.denoiser import PriorModel, train_denoiser
+from realfusion.prior_training.export import (
+    export_prior,
+    folder_size_mb,
+    update_record,
+)
+from realfusion.prior_training.latents import encode_shard, load_latents
+from realfusion.prior_training.model_card import write_model_card
+from realfusion.prior_training.prompt_batches import PromptTokenizer
+from realfusion.prior_training.scoring import as_record, score_prior
+from realfusion.prior_training.vocabulary import build_tokenizer
+from realfusion.prior_training.warm_start import train_encoders
+
+_SPLITS = ("held_out_instances", "held_out_families")
+
+
+def train_prior(
+    config: PriorTrainingConfig, out: Path, *, progress: Progress | None = None
+) -> Path:
+    """Generates the data, trains every part, exports and scores the prior.
+
+    Every stage leaves its result or its last checkpoint in ``out``; the same call
+    continues a stopped run. More data or steps in the configuration extend it.
+
+    Args:
+        config: What to train.
+        out: Working folder: ``data``, ``checkpoints``, ``prior`` (the result) and
+            ``samples.png``.
+        progress: Called with stage, step, total steps and measurements.
+
+    Returns:
+        The folder of the exported prior.
+
+    Raises:
+        ValueError: If the number of objects is not a multiple of the shard size.
+    """
+    report = progress or _ignore
+    shards = list(_generate_data(config, out, report))
+    views = load_shards(shards)
+    checkpoints = out / "checkpoints"
+    with _fast_attention(config):
+        autoencoder = _trained_autoencoder(config, views, out, report)
+        for index, shard in enumerate(shards):
+            encode_shard(autoencoder, shard, mixed_precision=config.mixed_precision)
+            report("latents", index + 1, len(shards), {})
+        tokenizer = build_tokenizer(out / "tokenizer", config.denoiser.max_text_length)
+        model = _trained_model(config, views, shards, tokenizer, checkpoints, report)
+    prior = out / "prior"
+    record = training_record(config, views)
+    export_prior(prior, model, autoencoder, config, record)
+    finish_prior(prior, config, autoencoder, out / "samples.png", report)
+    return prior
+
+
+def finish_prior(
+    prior: Path,
+    config: PriorTrainingConfig,
+    autoencoder: AutoencoderKL,
+    grid_path: Path,
+    report: Progress,
+) -> None:
+    """Scores an exported prior and writes its model card."""
+    held_out = generate_dataset(0, config.num_scored_objects, split=_SPLITS[0])
+    images = torch.from_numpy(held_out.images.reshape(-1, *held_out.images.shape[2:]))
+    device = next(autoencoder.parameters()).device
+    on_white = composite_premultiplied(images.to(device))
+    psnr = reconstruction_psnr_db(autoencoder, on_white)
+    scores: dict[str, object] = {"autoencoder_psnr_db": round(psnr, 2)}
+    runs = [(split, False) for split in _SPLITS] + [(_SPLITS[0], True)]
+    for index, (split, is_null) in enumerate(runs):
+        scored = score_prior(
+            prior,
+            split=split,
+            num_objects=config.num_scored_objects,
+            null_identity=is_null,
+            grid_path=grid_path if index == 0 else None,
+        )
+        name = f"{split}_without_identity" if is_null else split
+        scores[name] = as_record(scored)
+        report("scores", index + 1, len(runs), {"view_top1": scored.view_top1})
+    size = round(folder_size_mb(prior), 1)
+    update_record(prior, {"scores": scores, "size_mb": size})
+    write_model_card(prior)
+
+
+def training_record(
+    config: PriorTrainingConfig, views: ViewDataset
+) -> dict[str, object]:
+    """What the model card must know about a training."""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "objects": views.num_objects,
+        "views": int(views.images.shape[0] * views.images.shape[1]),
+        "steps": config.denoiser.steps,
+        "samples": config.denoiser.steps * config.denoiser.batch_size,
+        "hardware": _hardware(training_device(config)),
+        "torch": torch.__version__,
+        "configuration": json.loads(json.dumps(dataclasses.asdict(config))),
+    }
+
+
+def _generate_data(
+    config: PriorTrainingConfig, out: Path, report: Progress
+) -> Iterator[Path]:
+    data = config.data
+    count, rest = divmod(data.num_objects, data.objects_per_shard)
+    if rest or count < 1:
+        raise ValueError(
+            f"`num_objects` must be a positive multiple of `objects_per_shard` "
+            f"({data.objects_per_shard}), got {data.num_objects}"
+        )
+    shards = write_shards(
+        out / "data",
+        range(count),
+        objects_per_shard=data.objects_per_shard,
+        num_views=data.num_views,
+        size=data.image_size,
+    )
+    for index, shard in enumerate(shards):
+        report("data", index + 1, count, {})
+        yield shard
+
+
+def _trained_autoencoder(
+    config: PriorTrainingConfig, views: ViewDataset, out: Path, report: Progress
+) -> AutoencoderKL:
+    """The finished autoencoder, loaded if it was trained before.
+
+    It must not change once latents exist.
+    """
+    folder = out / "vae"
+    if not (folder / "config.json").is_file():
+        checkpoints = out / "checkpoints" / "autoencoder"
+        trained = train_autoencoder(views, config, checkpoints, report)
+        trained.save_pretrained(folder)
+    autoencoder = AutoencoderKL.from_pretrained(folder).to(training_device(config))
+    return autoencoder.eval().requires_grad_(False)
+
+
+def _trained_model(
+    config: PriorTrainingConfig,
+    views: ViewDataset,
+    shards: list[Path],
+    tokenizer: CLIPTokenizer,
+    checkpoints: Path,
+    report: Progress,
+) -> PriorModel:
+    """Encoders first, then everything; the result holds the averaged weights."""
+    torch.manual_seed(config.seed)
+    settings = config.denoiser
+    model = PriorModel(config, tokenizer)
+    tokenize = PromptTokenizer(
+        tokenizer, settings.num_image_tokens, settings.max_text_length
+    )
+    if not (checkpoints / "denoiser" / "state.json").is_file():
+        train_encoders(
+            views,
+            model.encoders,
+            tokenize,
+            config,
+            checkpoints / "encoders",
+            report,
+        )
+    state = train_denoiser(
+        model,
+        views,
+        load_latents(shards),
+        tokenize,
+        config,
+        checkpoints / "denoiser",
+        report,
+    )
+    state.swap_average()
+    return model.eval()
+
+
+@contextlib.contextmanager
+def _fast_attention(config: PriorTrainingConfig) -> Iterator[None]:
+    """Plain attention on a CPU, where the backward pass of the fused one is slow."""
+    if training_device(config).type != "cpu":
+        yield
+        return
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _ignore(stage: str, step: int, total: int, measured: dict[str, float]) -> None:
+    """The progress callback of those who want none."""

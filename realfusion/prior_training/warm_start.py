@@ -1,0 +1,114 @@
+"""Teaches the text and image encoders to predict views before any denoising."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from realfusion.prior_training.autoencoder import Progress, training_device
+from realfusion.prior_training.condition_encoder import (
+    ConditionEncoder,
+    ViewPredictor,
+    small_pictures,
+)
+from realfusion.prior_training.config import PriorTrainingConfig
+from realfusion.prior_training.dataset import ViewDataset
+from realfusion.prior_training.prompt_batches import (
+    PairBatch,
+    PromptTokenizer,
+    random_pairs,
+)
+from realfusion.prior_training.training_state import TrainingState
+
+_TARGETS_PER_REFERENCE = 2
+
+
+class EncoderTrainer(nn.Module):
+    """The encoders with the head that supervises them."""
+
+    def __init__(self, conditions: ConditionEncoder, predictor: ViewPredictor) -> None:
+        super().__init__()
+        self.conditions = conditions
+        self.predictor = predictor
+
+
+def target_images(
+    views: ViewDataset, batch: PairBatch
+) -> Float[Tensor, "targets 4 size size"]:
+    """Premultiplied RGBA targets of a batch in [0, 1]."""
+    objects = np.repeat(batch.object_index, batch.targets_per_reference)
+    pixels = np.stack(
+        [views.images[i, j] for i, j in zip(objects, batch.target_view, strict=True)]
+    )
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def train_encoders(
+    views: ViewDataset,
+    model: EncoderTrainer,
+    tokenize: PromptTokenizer,
+    config: PriorTrainingConfig,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Trains both encoders in place (or goes on) to predict small views.
+
+    Args:
+        views: Training views.
+        model: The encoders and the head.
+        tokenize: Prompts to ids.
+        config: The whole configuration.
+        folder: Where the checkpoints of this stage lie.
+        progress: Receives the loss.
+    """
+    device = training_device(config)
+    settings = config.denoiser
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), 1e-3, betas=(0.9, 0.98), weight_decay=1e-3
+    )
+    state = TrainingState(model, optimizer)
+    state.load(folder)
+    rng = np.random.default_rng([config.seed, 5, state.step])
+    saved_at, losses = time.monotonic(), []
+    while state.step < settings.warmup_steps:
+        share = state.step / settings.warmup_steps
+        rate = 1e-3 * min(1, (state.step + 1) / 100) * min(1, 2 * (1 - share) + 0.05)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        batch = random_pairs(
+            views,
+            tokenize,
+            settings,
+            rng,
+            num_references=settings.warmup_batch_size,
+            targets_per_reference=_TARGETS_PER_REFERENCE,
+            condition_dropout=0.02,
+        )
+        pictures = small_pictures(target_images(views, batch).to(device))
+        with torch.autocast(device.type, torch.bfloat16, config.mixed_precision):
+            states = model.conditions(
+                batch.references.to(device),
+                batch.input_ids.to(device),
+                batch.is_image_token.to(device),
+            )
+            predicted = model.predictor(states, batch.class_labels.to(device)).float()
+        loss = (predicted - pictures).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        state.step += 1
+        losses.append(loss.item())
+        if state.step % 100 == 0 or state.step == settings.warmup_steps:
+            recent = {"loss": float(np.mean(losses[-100:]))}
+            progress("encoders", state.step, settings.warmup_steps, recent)
+        if time.monotonic() - saved_at > config.checkpoint_seconds:
+            state.save(folder)
+            saved_at = time.monotonic()
+    state.save(folder)

@@ -1,0 +1,126 @@
+"""The catalogue of families: a name, a recipe and typical colours each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from realfusion.procedural.builder import Builder
+from realfusion.procedural.families import (
+    abstract,
+    creatures,
+    household,
+    nature,
+    objects,
+    vehicles,
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of object.
+
+    A new family is one function that adds parts to a :class:`Builder`, and one entry
+    in :data:`FAMILIES` below.
+    """
+
+    build: Callable[[Builder], None]
+    """Adds the parts of one random instance."""
+    colours: tuple[str, ...] = ()
+    """Usual main colours; any where empty."""
+    is_held_out: bool = False
+    """Never trained on; measures what the prior does with unknown kinds."""
+
+    @property
+    def name(self) -> str:
+        """What a caption calls it."""
+        return self.build.__name__.replace("_", " ")
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(household.mug),
+    Family(household.bowl),
+    Family(household.bottle),
+    Family(household.can),
+    Family(household.carton),
+    Family(household.teapot),
+    Family(household.watering_can, is_held_out=True),
+    Family(household.vase),
+    Family(household.goblet),
+    Family(household.basket, ("brown", "beige", "white", "gray")),
+    Family(household.lamp),
+    Family(household.chair),
+    Family(household.table),
+    Family(household.sofa),
+    Family(household.bed),
+    Family(household.clock),
+    Family(household.book),
+    Family(household.television, ("black", "gray", "brown", "white")),
+    Family(household.candle),
+    Family(vehicles.car),
+    Family(vehicles.truck),
+    Family(vehicles.bus),
+    Family(vehicles.train),
+    Family(vehicles.airplane),
+    Family(vehicles.boat),
+    Family(vehicles.rocket),
+    Family(creatures.dog),
+    Family(creatures.cat),
+    Family(creatures.sitting_cat),
+    Family(creatures.cow, ("white", "brown", "black")),
+    Family(creatures.horse),
+    Family(creatures.elephant, ("gray", "blue", "pink")),
+    Family(creatures.pig, ("pink",)),
+    Family(creatures.duck),
+    Family(creatures.bird),
+    Family(creatures.fish),
+    Family(creatures.teddy_bear),
+    Family(creatures.rabbit, is_held_out=True),
+    Family(creatures.turtle, ("green", "brown")),
+    Family(creatures.snowman),
+    Family(creatures.robot),
+    Family(creatures.person),
+    Family(creatures.bust, ("white", "gray", "beige", "black")),
+    Family(nature.apple, ("red", "green", "yellow")),
+    Family(nature.pear, ("green", "yellow", "orange")),
+    Family(nature.banana, ("yellow", "green")),
+    Family(nature.cherries, ("red", "purple")),
+    Family(nature.strawberry, ("red", "orange", "pink")),
+    Family(nature.pineapple, ("yellow", "brown")),
+    Family(nature.pumpkin, ("orange", "green", "white")),
+    Family(nature.mushroom, ("red", "brown", "beige")),
+    Family(nature.cake),
+    Family(nature.burger, ("yellow", "red")),
+    Family(nature.ice_cream, is_held_out=True),
+    Family(nature.tree, ("green", "orange", "yellow")),
+    Family(nature.cactus, ("green",)),
+    Family(nature.potted_plant, ("green", "purple")),
+    Family(nature.flower),
+    Family(objects.ball),
+    Family(objects.brick),
+    Family(objects.blocks),
+    Family(objects.house),
+    Family(objects.tower),
+    Family(objects.shoe, is_held_out=True),
+    Family(objects.hat),
+    Family(objects.bag),
+    Family(objects.camera, ("black", "gray", "red")),
+    Family(objects.hammer),
+    Family(objects.guitar),
+    Family(objects.umbrella),
+    Family(objects.crown, ("yellow", "gray")),
+    Family(objects.chess_pawn, is_held_out=True),
+    Family(objects.trophy, ("yellow", "gray")),
+    Family(objects.gift),
+)
+"""All named families."""
+
+ABSTRACT_FAMILIES: tuple[Family, ...] = (
+    Family(abstract.composite),
+    Family(abstract.turned),
+    Family(abstract.extruded),
+    Family(abstract.branching),
+    Family(abstract.stacked),
+    Family(abstract.blob),
+)
+"""Recipes of unnamed objects; captions call them "object"."""
