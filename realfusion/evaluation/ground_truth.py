@@ -181,7 +181,7 @@ def _read_surface(path: Path) -> Float32[np.ndarray, "num_points 3"] | None:
 
 def evaluate_views(
     rendered: Float[np.ndarray, "num_views height width 4"],
-    truth: Float[np.ndarray, "num_views height width 4"],
+    truth: Float[np.ndarray, "num_true_views true_height true_width 4"],
 ) -> ViewMetrics:
     """Compares rendered views with true ones, composited on white.
 

@@ -14,7 +14,7 @@ _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
 def psnr(
-    image: Float[np.ndarray, "*shape"], reference: Float[np.ndarray, "*shape"]
+    image: Float[np.ndarray, "*shape"], reference: Float[np.ndarray, "..."]
 ) -> float:
     """Peak signal-to-noise ratio of images in [0, 1].
 

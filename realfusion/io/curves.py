@@ -64,7 +64,7 @@ def curve_card(curve: Curve) -> str:
     ticks = _log_ticks(lowest, highest) if is_log else _linear_ticks(lowest, highest)
     low, high = min(lowest, ticks[0]), max(highest, ticks[-1])
 
-    def x_of(step: float) -> float:
+    def x_of(step: int) -> float:
         span = max(steps[-1] - steps[0], 1)
         return _LEFT + (step - steps[0]) / span * (_WIDTH - _LEFT - _RIGHT)
 

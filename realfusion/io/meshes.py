@@ -50,7 +50,7 @@ def grid_axis(resolution: int, bound: float) -> Float32[np.ndarray, "{resolution
 
 
 def extract_mesh(
-    density_grid: Float[np.ndarray, "resolution resolution resolution"],
+    density_grid: Float[np.ndarray, "x y z"],
     bound: float,
     *,
     threshold: float | Literal["auto"] = "auto",
@@ -65,7 +65,7 @@ def extract_mesh(
     interpolation is far less biased than that of the exponential densities.
 
     Args:
-        density_grid: Densities (1/unit) at `grid_axis` points, axes x, y, z.
+        density_grid: A cube of densities (1/unit) at `grid_axis` points, axes x, y, z.
         bound: Half the side of the scene box, in world units.
         threshold: Density of the surface; "auto" takes the one whose silhouettes
             resemble most what a ray through the box sees (`choose_threshold`).

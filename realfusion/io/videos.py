@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from realfusion.errors import InputError
 from realfusion.io.atomic import atomic_path
@@ -103,8 +103,8 @@ def turntable_frame(
 
 def write_video(
     path: str | os.PathLike[str],
-    frames: UInt8[np.ndarray, "num_frames height width 3"],
-    fps: float = 24.0,
+    frames: Shaped[np.ndarray, "num_frames height width channels"],
+    fps: float | int = 24,
 ) -> None:
     """Writes an H.264 mp4 that browsers play (yuv420p, index at the front).
 
@@ -112,7 +112,7 @@ def write_video(
 
     Args:
         path: The file to write.
-        frames: The pictures.
+        frames: The pictures, bytes, RGB.
         fps: Frames per second.
 
     Raises:

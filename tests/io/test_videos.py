@@ -70,9 +70,9 @@ def test_depth_darkens_with_distance():
 
 def test_depth_range_fixes_the_colours():
     opacity = np.ones((1, 1))
-    first = colorize_depth(np.array([[1.5]]), opacity, depth_range=(1, 2))
+    first = colorize_depth(np.array([[1.5]]), opacity, depth_range=(1.0, 2.0))
     depth = np.array([[1.5, 1.9]])
-    second = colorize_depth(depth, np.ones((1, 2)), depth_range=(1, 2))
+    second = colorize_depth(depth, np.ones((1, 2)), depth_range=(1.0, 2.0))
     np.testing.assert_allclose(first[0, 0], second[0, 0])
 
 
