@@ -2,7 +2,7 @@
 #include "bindings/hash_grid.h"
 
 #include <algorithm>
-#include <atomic>
+#include <type_traits>
 
 #include "cpu/hash_grid.h"
 
@@ -36,20 +36,18 @@ void check_cpu_dtype(const char* op, const char* name, const Tensor& tensor) {
 }
 
 template <class T>
-cpu::HashGridKernels<T> kernels();
-template <>
-cpu::HashGridKernels<float> kernels<float>() {
-  return cpu::hash_grid_kernels_float(simd_level());
-}
-template <>
-cpu::HashGridKernels<double> kernels<double>() {
-  return cpu::hash_grid_kernels_double();
+cpu::HashGridKernels<T> kernels_for(const HashGrid& grid) {
+  if constexpr (std::is_same_v<T, float>) {
+    return cpu::hash_grid_kernels_float(simd_level(), grid.num_features);
+  } else {
+    return cpu::hash_grid_kernels_double(grid.num_features);
+  }
 }
 
 template <class T>
 void encode(const HashGrid& grid, const Tensor& positions, const Tensor& table,
             const Tensor& features) {
-  const auto run = kernels<T>().encode;
+  const auto run = kernels_for<T>(grid).encode;
   const T* position_data = positions.const_data_ptr<T>();
   const T* table_data = table.const_data_ptr<T>();
   T* feature_data = features.mutable_data_ptr<T>();
@@ -59,37 +57,36 @@ void encode(const HashGrid& grid, const Tensor& positions, const Tensor& table,
       });
 }
 
-// Threads take whole levels from a queue, the finest (dearest) first. One level's sums
-// are made by one thread in the order of the points: no atomics on the table, and the
+// Each thread owns every n-th level, coarse (cheap) and fine (dear) ones alike. One
+// level's sums are made by one thread in the order of the points: no atomics, and the
 // same bits for any number of threads.
 template <class T>
 void backward_table(const HashGrid& grid, const Tensor& grad_features,
                     const Tensor& positions, const Tensor& grad_table) {
-  const auto run = kernels<T>().backward_table;
+  const auto run = kernels_for<T>(grid).backward_table;
   const T* grad_data = grad_features.const_data_ptr<T>();
   const T* position_data = positions.const_data_ptr<T>();
   T* table_data = grad_table.mutable_data_ptr<T>();
   const int64_t num_points = positions.size(0);
-  std::atomic<int> num_taken{0};
-  const auto work = [&](int64_t, int64_t) {
-    for (int taken = num_taken++; taken < grid.num_levels; taken = num_taken++) {
-      const int l = grid.num_levels - 1 - taken;
-      const HashGridLevel& level = grid.levels[l];
-      std::fill_n(table_data + level.offset * grid.num_features,
-                  level.size * grid.num_features, T(0));
-      if (l < grid.num_active_levels) {
-        run(grid, l, grad_data, position_data, table_data, num_points);
+  const int num_owners = std::min<int>(
+      grid.num_levels, std::max<int>(1, torch::stable::get_num_threads()));
+  torch::stable::parallel_for(0, num_owners, 1, [&](int64_t begin, int64_t end) {
+    for (auto owner = static_cast<int>(begin); owner < end; ++owner) {
+      for (int l = owner; l < grid.num_levels; l += num_owners) {
+        const HashGridLevel& level = grid.levels[l];
+        std::fill_n(table_data + level.offset * grid.num_features,
+                    level.size * grid.num_features, T(0));
       }
+      run(grid, owner, num_owners, grad_data, position_data, table_data, num_points);
     }
-  };
-  torch::stable::parallel_for(0, grid.num_levels, 1, work);
+  });
 }
 
 template <class T>
 void backward_positions(const HashGrid& grid, const Tensor& grad_features,
                         const Tensor& positions, const Tensor& table,
                         const Tensor& grad_positions) {
-  const auto run = kernels<T>().backward_positions;
+  const auto run = kernels_for<T>(grid).backward_positions;
   const T* grad_data = grad_features.const_data_ptr<T>();
   const T* position_data = positions.const_data_ptr<T>();
   const T* table_data = table.const_data_ptr<T>();

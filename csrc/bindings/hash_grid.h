@@ -53,7 +53,7 @@ inline HashGrid make_hash_grid(const char* op, const std::vector<double>& scales
                      op, ": `scales` must keep every corner within `resolutions` = ",
                      resolution, ", got ", scale);
     const bool is_power_of_two = size > 0 && (size & (size - 1)) == 0;
-    REALFUSION_CHECK(size <= (int64_t{1} << 31) &&
+    REALFUSION_CHECK(size <= (int64_t{1} << 28) &&
                          (is_power_of_two || resolution * resolution * resolution <= size),
                      op, ": `offsets` must give level ", l,
                      " a power of two of entries, or all of its vertices, got ", size);

@@ -2,7 +2,6 @@
 #include "cpu/hash_grid.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace realfusion::cpu {
 namespace {
@@ -31,11 +30,12 @@ void encode_rows(const HashGrid& grid, const T* positions, const T* table, T* fe
 
 template <int F, class T>
 void backward_table_level(const HashGrid& grid, int l, const T* grad_features,
-                          const T* positions, T* grad_table, int64_t num_points) {
+                          const T* positions, T* grad_table, int64_t begin,
+                          int64_t end) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const HashGridLevel& level = grid.levels[l];
   T* grad_entries = grad_table + level.offset * F;
-  for (int64_t i = 0; i < num_points; ++i) {
+  for (int64_t i = begin; i < end; ++i) {
     const T* position = positions + 3 * i;
     if (!is_in_unit_cube(position)) continue;
     const T* grad = grad_features + i * stride + int64_t{l} * F;
@@ -43,6 +43,19 @@ void backward_table_level(const HashGrid& grid, int l, const T* grad_features,
     for (int c = 0; c < 8; ++c) {
       T* entry = grad_entries + int64_t{corners.indices[c]} * F;
       for (int f = 0; f < F; ++f) entry[f] += corners.weights[c] * grad[f];
+    }
+  }
+}
+
+template <int F, class T>
+void backward_table_levels(const HashGrid& grid, int first_level, int level_step,
+                           const T* grad_features, const T* positions, T* grad_table,
+                           int64_t num_points) {
+  for (int64_t chunk = 0; chunk < num_points; chunk += kHashGridChunk) {
+    const int64_t chunk_end = std::min(num_points, chunk + kHashGridChunk);
+    for (int l = first_level; l < grid.num_active_levels; l += level_step) {
+      backward_table_level<F>(grid, l, grad_features, positions, grad_table, chunk,
+                              chunk_end);
     }
   }
 }
@@ -69,57 +82,39 @@ void backward_positions_rows(const HashGrid& grid, const T* grad_features,
   }
 }
 
-// Calls `function` with the number of features as a compile-time constant.
-template <class Function>
-void dispatch_num_features(int num_features, const Function& function) {
-  switch (num_features) {
-    case 1:
-      return function.template operator()<1>();
-    case 2:
-      return function.template operator()<2>();
-    case 4:
-      return function.template operator()<4>();
-    case 8:
-      return function.template operator()<8>();
-    default:
-      std::abort();  // the bindings have checked it
-  }
+template <int F, class T>
+HashGridKernels<T> kernels_of() {
+  return {encode_rows<F, T>, backward_table_levels<F, T>, backward_positions_rows<F, T>};
 }
 
 template <class T>
-HashGridKernels<T> scalar_kernels() {
-  HashGridKernels<T> kernels{};
-  kernels.encode = [](const HashGrid& grid, const T* positions, const T* table,
-                      T* features, int64_t begin, int64_t end) {
-    dispatch_num_features(grid.num_features, [&]<int F>() {
-      encode_rows<F>(grid, positions, table, features, begin, end);
-    });
-  };
-  kernels.backward_table = [](const HashGrid& grid, int level, const T* grad_features,
-                              const T* positions, T* grad_table, int64_t num_points) {
-    dispatch_num_features(grid.num_features, [&]<int F>() {
-      backward_table_level<F>(grid, level, grad_features, positions, grad_table,
-                              num_points);
-    });
-  };
-  kernels.backward_positions = [](const HashGrid& grid, const T* grad_features,
-                                  const T* positions, const T* table, T* grad_positions,
-                                  int64_t begin, int64_t end) {
-    dispatch_num_features(grid.num_features, [&]<int F>() {
-      backward_positions_rows<F>(grid, grad_features, positions, table, grad_positions,
-                                 begin, end);
-    });
-  };
-  return kernels;
+HashGridKernels<T> scalar_kernels(int num_features) {
+  switch (num_features) {
+    case 1:
+      return kernels_of<1, T>();
+    case 2:
+      return kernels_of<2, T>();
+    case 4:
+      return kernels_of<4, T>();
+    default:
+      return kernels_of<8, T>();
+  }
 }
 
 }  // namespace
 
-HashGridKernels<float> hash_grid_kernels_float(SimdLevel level) {
+HashGridKernels<float> hash_grid_kernels_float(SimdLevel level, int num_features) {
+#if RF_HAS_X86_SIMD
+  if (level == SimdLevel::avx512) return hash_grid_kernels_avx512(num_features);
+  if (level == SimdLevel::avx2) return hash_grid_kernels_avx2(num_features);
+#else
   static_cast<void>(level);
-  return scalar_kernels<float>();
+#endif
+  return scalar_kernels<float>(num_features);
 }
 
-HashGridKernels<double> hash_grid_kernels_double() { return scalar_kernels<double>(); }
+HashGridKernels<double> hash_grid_kernels_double(int num_features) {
+  return scalar_kernels<double>(num_features);
+}
 
 }  // namespace realfusion::cpu

@@ -19,17 +19,25 @@ struct HashGridKernels {
   void (*encode)(const HashGrid& grid, const T* positions, const T* table, T* features,
                  int64_t begin, int64_t end);
   // grad_features [n, L * F], in; positions [n, 3], in; grad_table [entries, F], zeroed
-  // by the caller, added to. Writes only the slice of `level`, points in order: the
-  // sums do not depend on how levels are shared out among threads.
-  void (*backward_table)(const HashGrid& grid, int level, const T* grad_features,
-                         const T* positions, T* grad_table, int64_t num_points);
+  // by the caller, added to. Takes the levels first_level, first_level + level_step, ...
+  // and writes only their slices, points in order: the sums do not depend on how levels
+  // are shared out among threads.
+  void (*backward_table)(const HashGrid& grid, int first_level, int level_step,
+                         const T* grad_features, const T* positions, T* grad_table,
+                         int64_t num_points);
   // grad_positions [n, 3], out. Writes the rows begin..end.
   void (*backward_positions)(const HashGrid& grid, const T* grad_features,
                              const T* positions, const T* table, T* grad_positions,
                              int64_t begin, int64_t end);
 };
 
-HashGridKernels<float> hash_grid_kernels_float(SimdLevel level);
-HashGridKernels<double> hash_grid_kernels_double();
+// The kernels for F = 1, 2, 4 or 8 features an entry.
+HashGridKernels<float> hash_grid_kernels_float(SimdLevel level, int num_features);
+HashGridKernels<double> hash_grid_kernels_double(int num_features);
+
+#if RF_HAS_X86_SIMD
+HashGridKernels<float> hash_grid_kernels_avx2(int num_features);
+HashGridKernels<float> hash_grid_kernels_avx512(int num_features);
+#endif
 
 }  // namespace realfusion::cpu

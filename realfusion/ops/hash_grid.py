@@ -66,7 +66,7 @@ class HashGridLayout:
             growth = math.exp(math.log(ratio) / (self.num_levels - 1))
         scales, resolutions, offsets = [], [], [0]
         for level in range(self.num_levels):
-            exact = self.base_resolution * math.exp2(level * math.log2(growth)) - 1.0
+            exact = self.base_resolution * growth**level - 1.0
             scale = _round_to_float32(exact)
             # The corner above the last cell, which is that of x = 1.
             resolution = math.floor(_round_to_float32(scale + 0.5)) + 2

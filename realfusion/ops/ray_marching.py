@@ -60,11 +60,11 @@ def march_rays(
 ) -> RaySamples:
     """Sample rays where the occupancy grid is set (instant-ngp, appendix E.1).
 
-    A ray enters the box (or starts in it) at ``t_near`` and has the steps ``t_i = t_near
-    + (noise + i) * step_size`` up to where it leaves; with a cone angle, the step at t
-    is ``max(step_size, cone_angle * t)`` long. The steps whose cell is occupied become
-    samples, in the order of rays and distances, the same on every device and for any
-    number of threads. Not differentiable.
+    A ray enters the box (or starts in it) at ``t_near`` and has the steps
+    ``t_i = t_near + (noise + i) * step_size`` up to where it leaves; with a cone angle,
+    the step at t is ``max(step_size, cone_angle * t)`` long. The steps whose cell is
+    occupied become samples, in the order of rays and distances, the same on every
+    device and for any number of threads. Not differentiable.
 
     Args:
         origins: World origins.

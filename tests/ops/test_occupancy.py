@@ -169,7 +169,7 @@ def test_wrong_arguments_are_named():
         occupancy_cell_points(cells, 12, 1.0, noise)
     with pytest.raises(ValueError, match=r"`noise` must have shape \[4, 3\], got"):
         occupancy_cell_points(cells, 8, 1.0, noise[:3])
-    with pytest.raises(ValueError, match="`densities` must be torch.float32"):
+    with pytest.raises(ValueError, match=r"`densities` must be torch\.float32"):
         update_occupancy_(torch.zeros(8), cells, noise[:, 0].double(), 0.5)
     with pytest.raises(ValueError, match=r"`decay` must be in \[0, 1\], got 1.5"):
         update_occupancy_(torch.zeros(8), cells, noise[:, 0], 1.5)

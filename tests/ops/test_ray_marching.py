@@ -274,8 +274,11 @@ def test_opcheck_passes(device, pad):
     occupancy = random_occupancy().to(device)
     torch.library.opcheck(
         torch.ops.realfusion.march_rays.default,
-        (origins, directions, occupancy, noise, RESOLUTION, BOUND, 0.01, 256, 0.0, 0.0)
-        + (500 if pad else None, pad),
+        (
+            *(origins, directions, occupancy, noise),
+            *(RESOLUTION, BOUND, 0.01, 256, 0.0, 0.0),
+            *(500 if pad else None, pad),
+        ),
     )
 
 

@@ -1,0 +1,18 @@
+// AVX2 variant of the hash-grid kernels.
+#include "cpu/lanes_avx2.h"
+
+#if RF_HAS_X86_SIMD
+
+#define RF_LANES avx2
+#define RF_LANES_TARGET RF_TARGET_AVX2
+#include "cpu/hash_grid_lanes.h"
+
+namespace realfusion::cpu {
+
+HashGridKernels<float> hash_grid_kernels_avx2(int num_features) {
+  return avx2::kernels(num_features);
+}
+
+}  // namespace realfusion::cpu
+
+#endif

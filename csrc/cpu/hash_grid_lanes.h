@@ -1,0 +1,423 @@
+// Kernels of the hash grid on SIMD lanes. Included by one .cpp an instruction set, after
+//   RF_LANES         the namespace of the lanes (avx2, avx512)
+//   RF_LANES_TARGET  the target attribute of every function
+// The arithmetic is that of core/hash_grid.h, lane by lane; the tests compare the two.
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/hash_grid.h"
+
+namespace realfusion::RF_LANES {
+namespace {
+
+using cpu::kHashGridChunk;
+
+#define RF_INLINE inline __attribute__((always_inline)) RF_LANES_TARGET
+
+// A chunk of positions, transposed. Points outside the unit cube, and the lanes behind
+// the last point, are moved to the centre and weigh nothing.
+struct Chunk {
+  alignas(64) float position[3][kHashGridChunk];
+  alignas(64) float weight[kHashGridChunk];  // 1 or 0
+};
+
+RF_LANES_TARGET void load_chunk(const float* positions, int64_t begin, int64_t end,
+                                Chunk& chunk) {
+  const int64_t count = end - begin;
+  const int64_t padded = (count + kLanes - 1) / kLanes * kLanes;
+  for (int64_t i = 0; i < padded; ++i) {
+    const float* position = positions + 3 * (begin + i);
+    const bool is_inside = i < count && is_in_unit_cube(position);
+    for (int axis = 0; axis < 3; ++axis) {
+      chunk.position[axis][i] = is_inside ? position[axis] : 0.5f;
+    }
+    chunk.weight[i] = is_inside ? 1.0f : 0.0f;
+  }
+}
+
+// A level's constants in all lanes.
+struct LaneLevel {
+  Float scale;
+  Int multiplier_y, multiplier_z;
+  Int mask_x, mask_y, mask_z;
+  bool is_xor;
+  bool is_smoothstep;
+};
+
+RF_INLINE LaneLevel broadcast(const HashGrid& grid, int l) {
+  const HashGridLevel& level = grid.levels[l];
+  return {set(level.scale),
+          set(static_cast<int32_t>(level.multiplier_y)),
+          set(static_cast<int32_t>(level.multiplier_z)),
+          set(static_cast<int32_t>(level.mask_x)),
+          set(static_cast<int32_t>(level.mask_y)),
+          set(static_cast<int32_t>(level.mask_z)),
+          level.use_xor != 0,
+          grid.interpolation == GridInterpolation::smoothstep};
+}
+
+struct AxisCell {
+  Int corner;
+  Float fraction;
+};
+
+RF_INLINE AxisCell axis_cell(const LaneLevel& level, Float position) {
+  const Float p = multiply_add(level.scale, position, set(0.5f));
+  const Int corner = truncate(p);  // p >= 0.5: truncation rounds down
+  return {corner, subtract(p, to_float(corner))};
+}
+
+RF_INLINE void corner_indices(const LaneLevel& level, Int x, Int y, Int z,
+                              Int indices[8]) {
+  y = multiply(y, level.multiplier_y);
+  z = multiply(z, level.multiplier_z);
+  const Int x1 = add(x, set(1));
+  const Int y1 = add(y, level.multiplier_y);
+  const Int z1 = add(z, level.multiplier_z);
+  if (level.is_xor) {
+    const Int xs[2] = {bit_and(x, level.mask_x), bit_and(x1, level.mask_x)};
+    const Int ys[2] = {bit_and(y, level.mask_y), bit_and(y1, level.mask_y)};
+    const Int zs[2] = {bit_and(z, level.mask_z), bit_and(z1, level.mask_z)};
+    RF_UNROLL
+    for (int c = 0; c < 8; ++c) {
+      indices[c] = bit_xor(bit_xor(xs[c & 1], ys[c >> 1 & 1]), zs[c >> 2]);
+    }
+  } else {
+    const Int xs[2] = {x, x1};
+    const Int yz[4] = {add(y, z), add(y1, z), add(y, z1), add(y1, z1)};
+    RF_UNROLL
+    for (int c = 0; c < 8; ++c) indices[c] = add(xs[c & 1], yz[c >> 1]);
+  }
+}
+
+RF_INLINE Float blend_of(const LaneLevel& level, Float fraction) {
+  if (!level.is_smoothstep) return fraction;
+  const Float slope = negated_multiply_add(set(2.0f), fraction, set(3.0f));
+  return multiply(multiply(fraction, fraction), slope);
+}
+
+// The eight corners of a group of lanes and, if asked for, the slopes
+// d blend / d position of the axes.
+struct LaneCorners {
+  Int indices[8];
+  Float weights[8];
+};
+
+struct LaneBlend {
+  Float lower[3];  // 1 - blend
+  Float upper[3];  // blend
+  Float fraction[3];
+};
+
+RF_INLINE LaneBlend lane_cell(const LaneLevel& level, const Chunk& chunk, int64_t i,
+                              Int indices[8]) {
+  LaneBlend blend;
+  Int corner[3];
+  RF_UNROLL
+  for (int axis = 0; axis < 3; ++axis) {
+    const AxisCell cell = axis_cell(level, load(chunk.position[axis] + i));
+    corner[axis] = cell.corner;
+    blend.fraction[axis] = cell.fraction;
+    blend.upper[axis] = blend_of(level, cell.fraction);
+    blend.lower[axis] = subtract(set(1.0f), blend.upper[axis]);
+  }
+  corner_indices(level, corner[0], corner[1], corner[2], indices);
+  return blend;
+}
+
+// Products of the weights of two axes, in the order of the corners.
+RF_INLINE void plane_weights(const LaneBlend& blend, int first, int second,
+                             Float weights[4]) {
+  weights[0] = multiply(blend.lower[first], blend.lower[second]);
+  weights[1] = multiply(blend.upper[first], blend.lower[second]);
+  weights[2] = multiply(blend.lower[first], blend.upper[second]);
+  weights[3] = multiply(blend.upper[first], blend.upper[second]);
+}
+
+RF_INLINE LaneCorners lane_corners(const LaneLevel& level, const Chunk& chunk,
+                                   int64_t i) {
+  LaneCorners corners;
+  const LaneBlend blend = lane_cell(level, chunk, i, corners.indices);
+  Float plane[4];
+  plane_weights(blend, 1, 2, plane);
+  const Float weight = load(chunk.weight + i);
+  const Float lower = multiply(blend.lower[0], weight);
+  const Float upper = multiply(blend.upper[0], weight);
+  RF_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    corners.weights[c] = multiply((c & 1) ? upper : lower, plane[c >> 1]);
+  }
+  return corners;
+}
+
+// Features of the lanes' entries, feature by feature.
+template <int F>
+RF_INLINE void gather_entries(const float* entries, Int indices, Float features[F]) {
+  if constexpr (F == 1) {
+    features[0] = gather(entries, indices);
+  } else {
+    const Int pairs = multiply(indices, set(F / 2));
+    RF_UNROLL
+    for (int f = 0; f < F; f += 2) {
+      const FloatPair pair = gather_pair(entries + f, F == 2 ? indices : pairs);
+      features[f] = pair.first;
+      features[f + 1] = pair.second;
+    }
+  }
+}
+
+// Writes the lanes' features to the rows of their points.
+template <int F>
+RF_INLINE void store_rows(const Float features[F], float* out, int64_t stride,
+                          int64_t count) {
+  alignas(64) float rows[kLanes * F];
+  if constexpr (F == 2) {
+    const FloatPair halves = interleave(features[0], features[1]);
+    store(rows, halves.first);
+    store(rows + kLanes, halves.second);
+    for (int64_t k = 0; k < count; ++k) {
+      *reinterpret_cast<double*>(out + k * stride) =
+          *reinterpret_cast<const double*>(rows + 2 * k);
+    }
+  } else {
+    for (int f = 0; f < F; ++f) store(rows + f * kLanes, features[f]);
+    for (int64_t k = 0; k < count; ++k) {
+      for (int f = 0; f < F; ++f) out[k * stride + f] = rows[f * kLanes + k];
+    }
+  }
+}
+
+template <int F>
+RF_LANES_TARGET void encode_chunk_level(const HashGrid& grid, int l,
+                                        const Chunk& chunk, const float* table,
+                                        float* features, int64_t count) {
+  const int64_t stride = int64_t{grid.num_levels} * F;
+  const LaneLevel level = broadcast(grid, l);
+  const float* entries = table + grid.levels[l].offset * F;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const LaneCorners corners = lane_corners(level, chunk, i);
+    Float sums[F];
+    for (int f = 0; f < F; ++f) sums[f] = set(0.0f);
+    RF_UNROLL
+    for (int c = 0; c < 8; ++c) {
+      Float entry[F];
+      gather_entries<F>(entries, corners.indices[c], entry);
+      RF_UNROLL
+      for (int f = 0; f < F; ++f) {
+        sums[f] = multiply_add(corners.weights[c], entry[f], sums[f]);
+      }
+    }
+    store_rows<F>(sums, features + i * stride, stride,
+                  std::min<int64_t>(kLanes, count - i));
+  }
+}
+
+template <int F>
+RF_LANES_TARGET void encode(const HashGrid& grid, const float* positions,
+                            const float* table, float* features, int64_t begin,
+                            int64_t end) {
+  const int64_t stride = int64_t{grid.num_levels} * F;
+  const int64_t num_active = int64_t{grid.num_active_levels} * F;
+  Chunk chunk;
+  for (int64_t first = begin; first < end; first += kHashGridChunk) {
+    const int64_t count = std::min(kHashGridChunk, end - first);
+    load_chunk(positions, first, first + count, chunk);
+    float* out = features + first * stride;
+    for (int l = 0; l < grid.num_active_levels; ++l) {
+      encode_chunk_level<F>(grid, l, chunk, table, out + int64_t{l} * F, count);
+    }
+    if (num_active == stride) continue;
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t f = num_active; f < stride; ++f) out[i * stride + f] = 0.0f;
+    }
+  }
+}
+
+RF_INLINE __m128 load_two(const float* from) {
+  return _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(from)));
+}
+
+// entry += weight * grad.
+template <int F>
+RF_INLINE void add_scaled(float* entry, float weight, const float* grad) {
+  if constexpr (F == 1) {
+    entry[0] += weight * grad[0];
+  } else if constexpr (F == 2) {
+    const __m128 sum =
+        _mm_fmadd_ps(_mm_set1_ps(weight), load_two(grad), load_two(entry));
+    _mm_store_sd(reinterpret_cast<double*>(entry), _mm_castps_pd(sum));
+  } else {
+    RF_UNROLL
+    for (int f = 0; f < F; f += 4) {
+      const __m128 sum = _mm_fmadd_ps(_mm_set1_ps(weight), _mm_loadu_ps(grad + f),
+                                      _mm_loadu_ps(entry + f));
+      _mm_storeu_ps(entry + f, sum);
+    }
+  }
+}
+
+template <int F>
+RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
+                                         const Chunk& chunk, const float* grad,
+                                         float* grad_table, int64_t count) {
+  const int64_t stride = int64_t{grid.num_levels} * F;
+  const LaneLevel level = broadcast(grid, l);
+  float* entries = grad_table + grid.levels[l].offset * F;
+  alignas(64) uint32_t indices[8][kLanes];
+  alignas(64) float weights[8][kLanes];
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const LaneCorners corners = lane_corners(level, chunk, i);
+    RF_UNROLL
+    for (int c = 0; c < 8; ++c) {
+      store(indices[c], corners.indices[c]);
+      store(weights[c], corners.weights[c]);
+    }
+    const int64_t num_lanes = std::min<int64_t>(kLanes, count - i);
+    for (int64_t k = 0; k < num_lanes; ++k) {
+      const float* row = grad + (i + k) * stride;
+      RF_UNROLL
+      for (int c = 0; c < 8; ++c) {
+        add_scaled<F>(entries + int64_t{indices[c][k]} * F, weights[c][k], row);
+      }
+    }
+  }
+}
+
+template <int F>
+RF_LANES_TARGET void backward_table(const HashGrid& grid, int first_level,
+                                    int level_step, const float* grad_features,
+                                    const float* positions, float* grad_table,
+                                    int64_t num_points) {
+  const int64_t stride = int64_t{grid.num_levels} * F;
+  Chunk chunk;
+  for (int64_t first = 0; first < num_points; first += kHashGridChunk) {
+    const int64_t count = std::min(kHashGridChunk, num_points - first);
+    load_chunk(positions, first, first + count, chunk);
+    for (int l = first_level; l < grid.num_active_levels; l += level_step) {
+      const float* grad = grad_features + first * stride + int64_t{l} * F;
+      scatter_chunk_level<F>(grid, l, chunk, grad, grad_table, count);
+    }
+  }
+}
+
+// Slopes d blend / d position of the three axes.
+RF_INLINE void lane_slopes(const LaneLevel& level, const LaneBlend& blend,
+                           Float slopes[3]) {
+  for (int axis = 0; axis < 3; ++axis) {
+    slopes[axis] = level.scale;
+    if (level.is_smoothstep) {
+      const Float f = blend.fraction[axis];
+      const Float parabola = multiply(f, subtract(set(1.0f), f));
+      slopes[axis] = multiply(multiply(set(6.0f), parabola), level.scale);
+    }
+  }
+}
+
+// The dot product of each corner's entry with the upstream gradient of its point.
+template <int F>
+RF_INLINE void corner_dots(const float* entries, const Int indices[8],
+                           const Float grad[F], Float dots[8]) {
+  RF_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    Float entry[F];
+    gather_entries<F>(entries, indices[c], entry);
+    dots[c] = multiply(grad[0], entry[0]);
+    RF_UNROLL
+    for (int f = 1; f < F; ++f) dots[c] = multiply_add(grad[f], entry[f], dots[c]);
+  }
+}
+
+// sum over the four edges along `axis` of weight * (dot at the upper - lower corner).
+RF_INLINE Float edge_sum(const LaneBlend& blend, int axis, const Float dots[8]) {
+  const int first = axis == 0 ? 1 : 0;
+  const int second = axis == 2 ? 1 : 2;
+  Float weights[4];
+  plane_weights(blend, first, second, weights);
+  Float sum = set(0.0f);
+  RF_UNROLL
+  for (int edge = 0; edge < 4; ++edge) {
+    const int lower = (edge & 1) << first | (edge >> 1) << second;
+    const Float difference = subtract(dots[lower | 1 << axis], dots[lower]);
+    sum = multiply_add(weights[edge], difference, sum);
+  }
+  return sum;
+}
+
+template <int F>
+RF_LANES_TARGET void slope_chunk_level(const HashGrid& grid, int l, const Chunk& chunk,
+                                       const float* grad, const float* table,
+                                       float sums[3][kHashGridChunk], int64_t count) {
+  const int64_t stride = int64_t{grid.num_levels} * F;
+  const LaneLevel level = broadcast(grid, l);
+  const float* entries = table + grid.levels[l].offset * F;
+  for (int64_t i = 0; i < count; i += kLanes) {
+    alignas(64) float rows[F][kLanes] = {};
+    const int64_t num_lanes = std::min<int64_t>(kLanes, count - i);
+    for (int64_t k = 0; k < num_lanes; ++k) {
+      for (int f = 0; f < F; ++f) rows[f][k] = grad[(i + k) * stride + f];
+    }
+    Float lane_grad[F];
+    for (int f = 0; f < F; ++f) lane_grad[f] = load(rows[f]);
+    Int indices[8];
+    const LaneBlend blend = lane_cell(level, chunk, i, indices);
+    Float dots[8];
+    corner_dots<F>(entries, indices, lane_grad, dots);
+    Float slopes[3];
+    lane_slopes(level, blend, slopes);
+    RF_UNROLL
+    for (int axis = 0; axis < 3; ++axis) {
+      const Float sum = load(sums[axis] + i);
+      store(sums[axis] + i,
+            multiply_add(slopes[axis], edge_sum(blend, axis, dots), sum));
+    }
+  }
+}
+
+template <int F>
+RF_LANES_TARGET void backward_positions(const HashGrid& grid,
+                                        const float* grad_features,
+                                        const float* positions, const float* table,
+                                        float* grad_positions, int64_t begin,
+                                        int64_t end) {
+  const int64_t stride = int64_t{grid.num_levels} * F;
+  Chunk chunk;
+  alignas(64) float sums[3][kHashGridChunk];
+  for (int64_t first = begin; first < end; first += kHashGridChunk) {
+    const int64_t count = std::min(kHashGridChunk, end - first);
+    load_chunk(positions, first, first + count, chunk);
+    for (int axis = 0; axis < 3; ++axis) std::fill_n(sums[axis], kHashGridChunk, 0.0f);
+    for (int l = 0; l < grid.num_active_levels; ++l) {
+      const float* grad = grad_features + first * stride + int64_t{l} * F;
+      slope_chunk_level<F>(grid, l, chunk, grad, table, sums, count);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      for (int axis = 0; axis < 3; ++axis) {
+        grad_positions[3 * (first + i) + axis] =
+            chunk.weight[i] > 0.0f ? sums[axis][i] : 0.0f;
+      }
+    }
+  }
+}
+
+template <int F>
+cpu::HashGridKernels<float> kernels_of() {
+  return {encode<F>, backward_table<F>, backward_positions<F>};
+}
+
+cpu::HashGridKernels<float> kernels(int num_features) {
+  switch (num_features) {
+    case 1:
+      return kernels_of<1>();
+    case 2:
+      return kernels_of<2>();
+    case 4:
+      return kernels_of<4>();
+    default:
+      return kernels_of<8>();
+  }
+}
+
+#undef RF_INLINE
+
+}  // namespace
+}  // namespace realfusion::RF_LANES
