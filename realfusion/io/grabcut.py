@@ -15,7 +15,7 @@ _WORKING_SIDE = 384  # GrabCut is quadratic enough; edges are refined afterwards
 _NUM_BORDER_COLOURS = 6
 _ITERATIONS = 5
 _THRESHOLDS = (1.6, 2.0, 2.5)  # in spreads of the border's colours
-_SHADES = (1.0, 0.85, 0.7, 0.55)
+_SHADES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 
 
 def cut_out(
@@ -198,7 +198,9 @@ def _main_object(found: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The connected part that weighs most in the middle, its small holes filled."""
     import cv2
 
-    count, parts = cv2.connectedComponents(found.astype(np.uint8), connectivity=4)
+    cross = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, cross)
+    count, parts = cv2.connectedComponents(opened, connectivity=4)
     if count < 2:
         return np.zeros_like(found)
     weight = np.exp(-_radius_squared(*found.shape) / (2 * 0.5**2))
