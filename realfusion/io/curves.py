@@ -9,6 +9,7 @@ from dataclasses import dataclass
 _WIDTH, _HEIGHT = 320, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 6, 8, 18
 _MAX_POINTS = 300
+_LEADING = ("loss", "image", "mask", "prior")
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,17 @@ def curves_of_history(history: dict[str, object]) -> list[Curve]:
         history: `{"steps": [...], "terms": {name: [value or null, ...]}}`.
 
     Returns:
-        A curve for each term that has at least two finite values.
+        A curve for each term that has at least two finite values: the total, the image's
+        terms and the prior first, then the others by name.
     """
     steps = history.get("steps", [])
     terms = history.get("terms", {})
     assert isinstance(steps, list)
     assert isinstance(terms, dict)
     curves = []
-    for name, column in terms.items():
+    leading = [name for name in _LEADING if name in terms]
+    for name in leading + sorted(set(terms) - set(leading)):
+        column = terms[name]
         known = [
             (step, float(value))
             for step, value in zip(steps, column, strict=True)

@@ -16,13 +16,14 @@ def test_history_gives_a_curve_a_term_without_gaps():
     history = {
         "steps": [1, 2, 3, 4],
         "terms": {
-            "image": [4.0, 3.0, 2.0, 1.0],
+            "entropy": [1.0, 1.0, 1.0, 1.0],
             "late": [None, None, 5.0, float("nan")],
+            "image": [4.0, 3.0, 2.0, 1.0],
             "prior": [None, 2.0, 2.5, 2.0],
         },
     }
     curves = curves_of_history(history)
-    assert [curve.name for curve in curves] == ["image", "prior"]
+    assert [curve.name for curve in curves] == ["image", "prior", "entropy"]
     assert list(curves[1].steps) == [2, 3, 4]
     assert curves_of_history({}) == []
 
