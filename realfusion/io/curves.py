@@ -28,7 +28,7 @@ def curves_of_history(history: dict[str, object]) -> list[Curve]:
         history: `{"steps": [...], "terms": {name: [value or null, ...]}}`.
 
     Returns:
-        A curve for each term that has at least two finite values: the total, the image's
+        A curve for each term of at least two finite values: the total, the image's
         terms and the prior first, then the others by name.
     """
     steps = history.get("steps", [])
