@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from realfusion.procedural.paint import Array, Paint, colour_near, plain, random_pattern
+
+Vector: TypeAlias = Sequence[float] | NDArray[Any]
+"""Three numbers: x, y, z."""
+Points: TypeAlias = Sequence[Vector] | NDArray[Any]
+"""A list of points."""
 
 _SHARP_COSINE = 0.8
 
@@ -33,7 +39,7 @@ class TexturedMesh:
     paints: tuple[Paint, ...]
 
 
-def rotation_matrix(angles_deg: ArrayLike) -> NDArray[np.float64]:
+def rotation_matrix(angles_deg: Vector) -> NDArray[np.float64]:
     """Rotation about x, then y, then z, by angles in degrees."""
     (cx, cy, cz), (sx, sy, sz) = (
         f(np.deg2rad(np.asarray(angles_deg, float))) for f in (np.cos, np.sin)
@@ -127,10 +133,10 @@ class Builder:
     def add(
         self,
         points: NDArray[np.float64],
-        faces: NDArray[np.int32],
+        faces: NDArray[np.integer[Any]],
         paint: Paint,
-        centre: ArrayLike = (0, 0, 0),
-        rotate: ArrayLike = (0, 0, 0),
+        centre: Vector = (0, 0, 0),
+        rotate: Vector = (0, 0, 0),
     ) -> None:
         """Adds a mesh given in its own frame, then rotated and moved to ``centre``."""
         points = np.asarray(points, float)
@@ -146,11 +152,11 @@ class Builder:
     def ellipsoid(
         self,
         paint: Paint,
-        centre: ArrayLike,
-        radii: ArrayLike,
+        centre: Vector,
+        radii: Vector,
         *,
         squareness: tuple[float, float] = (1.0, 1.0),
-        rotate: ArrayLike = (0, 0, 0),
+        rotate: Vector = (0, 0, 0),
         segments: int = 18,
     ) -> None:
         """A superquadric; ``squareness`` (vertical, horizontal): 1 round, 0.2 boxy."""
@@ -169,7 +175,7 @@ class Builder:
         grid = _quad_grid(segments, segments // 2 + 3)
         self.add(unit * np.asarray(radii), grid, paint, centre, rotate)
 
-    def sphere(self, paint: Paint, centre: ArrayLike, radius: float) -> None:
+    def sphere(self, paint: Paint, centre: Vector, radius: float) -> None:
         """A ball."""
         segments = 10 if radius < 0.09 else 18
         self.ellipsoid(paint, centre, (radius,) * 3, segments=segments)
@@ -177,10 +183,10 @@ class Builder:
     def box(
         self,
         paint: Paint,
-        centre: ArrayLike,
-        half: ArrayLike,
+        centre: Vector,
+        half: Vector,
         *,
-        rotate: ArrayLike = (0, 0, 0),
+        rotate: Vector = (0, 0, 0),
         taper: float = 1.0,
     ) -> None:
         """A box by its half extents; ``taper`` scales its top."""
@@ -204,9 +210,9 @@ class Builder:
         self,
         paint: Paint,
         profile: Sequence[tuple[float, float]],
-        centre: ArrayLike = (0, 0, 0),
+        centre: Vector = (0, 0, 0),
         *,
-        rotate: ArrayLike = (0, 0, 0),
+        rotate: Vector = (0, 0, 0),
         segments: int = 24,
     ) -> None:
         """A surface of revolution about y from ``(radius, height)`` points."""
@@ -221,12 +227,12 @@ class Builder:
     def cylinder(
         self,
         paint: Paint,
-        centre: ArrayLike,
+        centre: Vector,
         radius: float,
         height: float,
         *,
         top: float | None = None,
-        rotate: ArrayLike = (0, 0, 0),
+        rotate: Vector = (0, 0, 0),
         segments: int = 18,
     ) -> None:
         """A cylinder or truncated cone about y, closed at both ends."""
@@ -236,7 +242,12 @@ class Builder:
         self.lathe(paint, profile, centre, rotate=rotate, segments=segments)
 
     def tube(
-        self, paint: Paint, points: ArrayLike, radius: ArrayLike, *, segments: int = 9
+        self,
+        paint: Paint,
+        points: Points,
+        radius: float | Sequence[float] | NDArray[Any],
+        *,
+        segments: int = 9,
     ) -> None:
         """A round tube along a polyline, with a radius that may vary; closed ends."""
         path = np.asarray(points, float)
@@ -257,12 +268,12 @@ class Builder:
     def torus(
         self,
         paint: Paint,
-        centre: ArrayLike,
+        centre: Vector,
         radius: float,
         thickness: float,
         *,
         arc_deg: tuple[float, float] = (0.0, 360.0),
-        rotate: ArrayLike = (0, 0, 0),
+        rotate: Vector = (0, 0, 0),
         flatten: float = 1.0,
     ) -> None:
         """A ring (or an arc of one) about y; angle 0 at +z, growing towards +x."""
@@ -276,11 +287,11 @@ class Builder:
     def prism(
         self,
         paint: Paint,
-        outline: ArrayLike,
+        outline: Points,
         depth: float,
-        centre: ArrayLike = (0, 0, 0),
+        centre: Vector = (0, 0, 0),
         *,
-        rotate: ArrayLike = (0, 0, 0),
+        rotate: Vector = (0, 0, 0),
         bevel: float = 0.0,
     ) -> None:
         """A star-shaped outline in (x, y), extruded by ``depth`` along z.

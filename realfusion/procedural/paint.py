@@ -7,12 +7,13 @@ by its largest half extent, so that they lie in [-1, 1] with +y up and +z to the
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Paint = Callable[[Array], Array]
+Array: TypeAlias = NDArray[np.floating[Any]]
+Paint: TypeAlias = Callable[[Array], Array]
 """``[num_points, 3]`` own coordinates to ``[num_points, 3]`` colours in [0, 1]."""
 
 COLOURS: dict[str, tuple[float, float, float]] = {

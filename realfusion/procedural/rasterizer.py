@@ -9,7 +9,6 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,17 +95,17 @@ def _kernel() -> ctypes._NamedFuncPointer:
 def _extension_library() -> ctypes.CDLL | None:
     """The extension ``realfusion._C``, which contains the rasteriser, if it is built.
 
-    Its dependencies are torch's libraries, which must be loaded before; only a process
-    that uses torch already takes this path.
+    It links to torch's libraries, which importing torch loads; nothing else of torch is
+    used.
     """
-    if "torch" not in sys.modules:
-        return None
     found = importlib.util.find_spec("realfusion._C")
     if found is None or found.origin is None:
         return None
     try:
+        import torch  # noqa: F401
+
         library = ctypes.CDLL(found.origin)
-    except OSError:
+    except (ImportError, OSError):
         return None
     return library if hasattr(library, _SYMBOL) else None
 
@@ -118,7 +117,7 @@ def _compile_library() -> Path:
     if not kernel.is_file():
         raise RuntimeError(
             "The rasteriser is not built: install realfusion with its extension "
-            "(`pip install .`), import torch first, or run from a source checkout"
+            "(`pip install .`) beside torch, or run from a source checkout"
         )
     header = sources / "core" / "rasterize.h"
     digest = hashlib.sha256(kernel.read_bytes() + header.read_bytes()).hexdigest()[:16]
