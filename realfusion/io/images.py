@@ -52,7 +52,17 @@ def read_image(path: str | os.PathLike[str]) -> InputImage:
             image, is damaged, or is too small or too large. The message is one line.
     """
     path = Path(path)
-    _check_path(path)
+    try:
+        _check_path(path)
+        return _read(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{path} cannot be read ({reason}); give the path of an image file"
+        ) from error
+
+
+def _read(path: Path) -> InputImage:
     with warnings.catch_warnings():
         from PIL import Image
 
@@ -64,7 +74,7 @@ def read_image(path: str | os.PathLike[str]) -> InputImage:
                     warnings.warn(
                         f"{path.name} has {image.n_frames} frames; the first is used",
                         UserWarning,
-                        stacklevel=2,
+                        stacklevel=3,
                     )
                 return _decode(path, image)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:

@@ -157,6 +157,7 @@ def _huge_header(path):
     [
         ("none.png", lambda path: None, "does not exist"),
         ("folder", lambda path: path.mkdir(), "is a folder"),
+        ("x" * 300 + ".png", lambda path: None, "cannot be read"),
         ("text.png", lambda path: path.write_text("hello"), "is not an image"),
         ("empty.png", lambda path: path.write_bytes(b""), "is empty"),
         ("cut.jpg", _truncated_jpeg, "damaged or truncated"),
