@@ -171,14 +171,22 @@ def _load(model_class: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
     weights = choose_weight_file(files_in(folder), part, prefer_half=prefer_half)
     if weights is None:
         raise InputError(f"the prior in {folder} lacks the weights of its {part}")
-    return model_class.from_pretrained(
+    model, loaded = model_class.from_pretrained(
         str(folder),
         subfolder=part,
         variant=weights.variant,
         use_safetensors=weights.use_safetensors,
         dtype=dtype,
         local_files_only=True,
+        output_loading_info=True,
     )
+    # The libraries give parameters that a file lacks random values, and only log it.
+    if missing := sorted(loaded["missing_keys"]):
+        raise InputError(
+            f"the prior's {weights.path} in {folder} must hold all weights of its "
+            f"{part}, but lacks {len(missing)} ({missing[0]}, ...): fetch it again"
+        )
+    return model
 
 
 def _load_image_encoder(folder: Path) -> nn.Module | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from realfusion.cameras.camera import Camera
 from realfusion.errors import InputError
@@ -369,6 +370,60 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be loaded"):
         StableDiffusionPrior.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("unet/diffusion_pytorch_model", "conv_in.weight"),
+        ("vae/diffusion_pytorch_model", "quant_conv.weight"),
+        ("text_encoder/model", "encoder.layers.0.mlp.fc1.weight"),
+    ],
+)
+def test_weights_that_lack_a_parameter_are_refused(
+    tmp_path: Path, path: str, name: str
+) -> None:
+    """Left to themselves, the libraries put random numbers in its place."""
+    save_random_model(tmp_path, TINY)
+    file = tmp_path / f"{path}.safetensors"
+    weights = load_file(file)
+    del weights[name]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"must hold all weights .* lacks 1 \("):
+        StableDiffusionPrior.from_pretrained(tmp_path)
+
+
+def test_files_of_stable_diffusion_1_5s_time_are_understood(
+    tmp_path: Path, prior: StableDiffusionPrior
+) -> None:
+    """Text encoder names under `text_model.`, and the scheduler of PNDM."""
+    save_random_model(tmp_path, TINY)
+    file = tmp_path / "text_encoder/model.safetensors"
+    weights = {f"text_model.{name}": w for name, w in load_file(file).items()}
+    weights["text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    save_file(weights, file, metadata={"format": "pt"})
+    (tmp_path / "scheduler/scheduler_config.json").write_text(
+        json.dumps(
+            {
+                "_class_name": "PNDMScheduler",
+                "beta_end": 0.012,
+                "beta_schedule": "scaled_linear",
+                "beta_start": 0.00085,
+                "num_train_timesteps": 1000,
+                "set_alpha_to_one": False,
+                "skip_prk_steps": True,
+                "steps_offset": 1,
+                "trained_betas": None,
+                "clip_sample": False,
+            }
+        )
+    )
+    loaded = StableDiffusionPrior.from_pretrained(tmp_path, dtype="float32")
+    assert torch.equal(loaded.alphas_cumprod, prior.alphas_cumprod)
+    torch.testing.assert_close(
+        loaded.condition(WORDS, CAMERAS).context,
+        prior.condition(WORDS, CAMERAS).context,
+    )
 
 
 def test_mismatched_conditioning_is_refused(
