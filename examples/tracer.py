@@ -38,21 +38,25 @@ def capsule(
     return length(points - start - along[:, None] * axis) - radius
 
 
-def ring(points: Points, centre: np.ndarray, radius: float, thickness: float):
+def ring(
+    points: Points, centre: np.ndarray, radius: float, thickness: float
+) -> np.ndarray:
     """A torus about the vertical axis."""
     local = points - centre
     across = np.hypot(local[:, 0], local[:, 2]) - radius
     return np.hypot(across, local[:, 1]) - thickness
 
 
-def lathe(points: Points, profile: list[tuple[float, float, float]], soft: float):
+def lathe(
+    points: Points, profile: list[tuple[float, float, float]], soft: float
+) -> np.ndarray:
     """A body of revolution: spheres (height, radius of the ring, thickness) melted."""
-    result = None
     across = np.hypot(points[:, 0], points[:, 2])
+    result = np.full(len(points), 1e3, np.float32)
     for height, radius, thickness in profile:
         outside = np.maximum(across - radius, 0)
         part = np.hypot(outside, points[:, 1] - height) - thickness
-        result = part if result is None else melt(result, part, soft)
+        result = melt(result, part, soft)
     return result
 
 
@@ -321,7 +325,11 @@ class Lens:
     target: np.ndarray
 
     def rays(
-        self, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], generator
+        self,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        shape: tuple[int, int],
+        generator: np.random.Generator,
     ) -> tuple[Points, Points]:
         """One ray for each (fractional) pixel position."""
         elevation = np.radians(self.elevation_deg)
@@ -352,7 +360,7 @@ def picture(
         generator = np.random.default_rng(top)
         rows, columns = np.mgrid[top : min(top + 16, shape[0]), 0 : shape[1]]
         rows, columns = rows.ravel(), columns.ravel()
-        total = 0.0
+        total: np.ndarray = np.zeros(())
         for index in range(samples**2):
             y = rows + (index // samples + generator.random(len(rows))) / samples
             x = columns + (index % samples + generator.random(len(rows))) / samples
