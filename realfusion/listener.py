@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class RunInterruptedError(Exception):
     """The run was asked to stop and has saved its state."""
 
 
+@runtime_checkable
 class RunListener(Protocol):
     """Told what happens; asked whether to go on."""
 

@@ -1,11 +1,17 @@
-"""What every test runs under: one thread, no network, and each device at hand."""
+"""What every test runs under: checked types and shapes, one thread, no network."""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
+import types
 from collections.abc import Iterator
 from typing import Any
+
+import pytest
+from beartype import BeartypeConf, beartype
+from jaxtyping import install_import_hook
 
 # Before torch is imported: xdist workers would otherwise fight for the cores, and
 # results of a reduction depend on the number of threads.
@@ -14,7 +20,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 
-import pytest
+# Every function that handles arrays checks its argument types and tensor shapes, for
+# the whole test run (an int is a float here, as for type checkers). The import hook
+# takes its checker by the name of a module.
+CHECKED = (
+    "cameras", "evaluation", "fields", "io", "losses", "ops", "outputs", "pipeline",
+    "prior_training", "priors", "procedural", "rendering", "training",
+)  # fmt: skip
+type_checker = types.ModuleType("realfusion_type_checker")
+type_checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
+sys.modules[type_checker.__name__] = type_checker
+install_import_hook(
+    [f"realfusion.{name}" for name in CHECKED], "realfusion_type_checker.check"
+)
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -54,7 +55,7 @@ class Camera:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
+            if not math.isfinite(value):
                 raise InputError(f"{field.name} must be a finite number, got {value!r}")
         if not -90.0 <= self.elevation_deg <= 90.0:
             raise InputError(
@@ -68,12 +69,15 @@ class Camera:
             )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, float]) -> Camera:
+    def from_dict(cls, values: Any) -> Camera:
         """Build a camera from a JSON object; unknown or missing keys are errors."""
         names = [field.name for field in fields(cls)]
         if not isinstance(values, Mapping) or set(values) != set(names):
             given = sorted(values) if isinstance(values, Mapping) else values
             raise InputError(f"a camera must have the keys {names}, got {given}")
+        for name, value in values.items():
+            if not isinstance(value, int | float):
+                raise InputError(f"{name} must be a finite number, got {value!r}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, float]:

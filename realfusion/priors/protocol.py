@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -50,6 +50,7 @@ class NoiseResidual:
     timesteps: Int[Tensor, " batch"]
 
 
+@runtime_checkable
 class DiffusionPrior(Protocol):
     """A latent diffusion model that judges views of one object."""
 

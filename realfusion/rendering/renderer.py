@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ INFERENCE_RAYS = 2**14
 """Rays rendered at a time when no gradients are kept."""
 
 
+@runtime_checkable
 class Field(Protocol):
     """What the renderer asks of a field: samples at world positions."""
 
