@@ -15,4 +15,7 @@ HashGridKernels<float> hash_grid_kernels_avx2(int num_features) {
 
 }  // namespace realfusion::cpu
 
+#undef RF_LANES
+#undef RF_LANES_TARGET
+
 #endif

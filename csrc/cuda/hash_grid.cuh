@@ -1,0 +1,106 @@
+// Device kernels of the multiresolution hash grid. No torch: the CPU launch shim of
+// csrc/tests runs these very bodies.
+#pragma once
+
+#include "core/hash_grid.h"
+#include "cuda/vector_access.cuh"
+
+namespace realfusion::cuda {
+
+constexpr int kHashGridBlock = 256;
+
+// Levels are the slow axis of the launch, so that one level at a time sits in L2.
+// Launch: grid (ceil(n / block), L), block kHashGridBlock.
+template <int F, class Entry>
+__global__ void __launch_bounds__(kHashGridBlock) hash_grid_encode_kernel(
+    const __grid_constant__ HashGrid grid,
+    const float* __restrict__ positions,  // [n, 3] unit cube, in
+    const Entry* __restrict__ table,      // [entries, F], in
+    float* __restrict__ features,         // [n, L * F], out
+    int64_t num_points) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i >= num_points) return;
+  const int l = static_cast<int>(blockIdx.y);
+  const float position[3] = {positions[3 * i], positions[3 * i + 1],
+                             positions[3 * i + 2]};
+  Vector<float, F> sums = {};
+  if (l < grid.num_active_levels && is_in_unit_cube(position)) {
+    const HashGridLevel& level = grid.levels[l];
+    const Entry* entries = table + level.offset * F;
+    const GridCorners<float> corners = grid_corners(level, grid.interpolation, position);
+    RF_UNROLL
+    for (int c = 0; c < 8; ++c) {
+      float entry[F];
+      load_vector<F>(entries + int64_t{corners.indices[c]} * F, entry);
+      RF_UNROLL
+      for (int f = 0; f < F; ++f) sums.items[f] += corners.weights[c] * entry[f];
+    }
+  }
+  float* out = features + (i * grid.num_levels + l) * F;
+  *reinterpret_cast<Vector<float, F>*>(out) = sums;
+}
+
+// Sums by atomics, in no fixed order. Launch as above, over the active levels only.
+template <int F>
+__global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_table_kernel(
+    const __grid_constant__ HashGrid grid,
+    const float* __restrict__ grad_features,  // [n, L * F], in
+    const float* __restrict__ positions,      // [n, 3] unit cube, in
+    float* __restrict__ grad_table,           // [entries, F], zeroed, added to
+    int64_t num_points) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i >= num_points) return;
+  const int l = static_cast<int>(blockIdx.y);
+  const float position[3] = {positions[3 * i], positions[3 * i + 1],
+                             positions[3 * i + 2]};
+  if (!is_in_unit_cube(position)) return;
+  float grad[F];
+  load_vector<F>(grad_features + (i * grid.num_levels + l) * F, grad);
+  const HashGridLevel& level = grid.levels[l];
+  float* entries = grad_table + level.offset * F;
+  const GridCorners<float> corners = grid_corners(level, grid.interpolation, position);
+  RF_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    add_vector<F>(entries + int64_t{corners.indices[c]} * F, corners.weights[c], grad);
+  }
+}
+
+// One thread a point goes through the levels: no atomics, the same bits every time.
+// Launch: grid ceil(n / block), block kHashGridBlock.
+template <int F, class Entry>
+__global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_positions_kernel(
+    const __grid_constant__ HashGrid grid,
+    const float* __restrict__ grad_features,  // [n, L * F], in
+    const float* __restrict__ positions,      // [n, 3] unit cube, in
+    const Entry* __restrict__ table,          // [entries, F], in
+    float* __restrict__ grad_positions,       // [n, 3], out
+    int64_t num_points) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i >= num_points) return;
+  const float position[3] = {positions[3 * i], positions[3 * i + 1],
+                             positions[3 * i + 2]};
+  float sums[3] = {0.0f, 0.0f, 0.0f};
+  const int num_levels = is_in_unit_cube(position) ? grid.num_active_levels : 0;
+  for (int l = 0; l < num_levels; ++l) {
+    float grad[F];
+    load_vector<F>(grad_features + (i * grid.num_levels + l) * F, grad);
+    const HashGridLevel& level = grid.levels[l];
+    const Entry* entries = table + level.offset * F;
+    const GridCornersWithGradients<float> corners =
+        grid_corners_with_gradients(level, grid.interpolation, position);
+    RF_UNROLL
+    for (int c = 0; c < 8; ++c) {
+      float entry[F];
+      load_vector<F>(entries + int64_t{corners.indices[c]} * F, entry);
+      float dot = 0.0f;
+      RF_UNROLL
+      for (int f = 0; f < F; ++f) dot += grad[f] * entry[f];
+      RF_UNROLL
+      for (int axis = 0; axis < 3; ++axis) sums[axis] += dot * corners.gradients[c][axis];
+    }
+  }
+  RF_UNROLL
+  for (int axis = 0; axis < 3; ++axis) grad_positions[3 * i + axis] = sums[axis];
+}
+
+}  // namespace realfusion::cuda
