@@ -107,7 +107,8 @@ def open_run(root: Path, config: RunConfig, *, overwrite: bool = False) -> OpenR
 
     Raises:
         InputError: The folder cannot be written, is no run folder, or holds a run of
-            another image or other settings. Nothing is changed then.
+            another image or other settings that has got anywhere. Nothing is changed
+            then.
     """
     folder = RunFolder(root)
     digest = digest_file(config.image)
@@ -118,7 +119,7 @@ def open_run(root: Path, config: RunConfig, *, overwrite: bool = False) -> OpenR
     if stored is None:
         _refuse_foreign_folder(folder)
     elif stored["fingerprint"] != identity:
-        if not overwrite:
+        if not overwrite and _has_work(folder):
             raise InputError(_conflict(folder, stored, config, digest))
         _clear(folder)
         stored = None
@@ -206,6 +207,12 @@ def _refuse_foreign_folder(folder: RunFolder) -> None:
             raise InputError(
                 f"{folder.root} holds {path.name} but no run; choose another --out"
             )
+
+
+def _has_work(folder: RunFolder) -> bool:
+    """Whether there is more than what a failed start leaves behind."""
+    kept = (folder.token, folder.checkpoint, folder.mesh, folder.turntable_video)
+    return any(path.exists() for path in kept)
 
 
 def _clear(folder: RunFolder) -> None:

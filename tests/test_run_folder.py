@@ -40,6 +40,7 @@ def test_the_same_configuration_continues(tmp_path, config):
 
 def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path, config):
     opened = open_run(tmp_path / "out", config)
+    opened.folder.token.write_bytes(b"a learned token")
     before = opened.folder.config.read_bytes()
     other = dataclasses.replace(config, seed=7)
     with pytest.raises(InputError, match=r"other settings \(seed\).*--overwrite"):
@@ -48,10 +49,19 @@ def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path, config
 
 
 def test_another_image_is_refused(tmp_path, config, image):
-    open_run(tmp_path / "out", config)
+    opened = open_run(tmp_path / "out", config)
+    opened.folder.checkpoint.mkdir()
     image.write_bytes(b"other bytes")
     with pytest.raises(InputError, match="another image"):
         open_run(tmp_path / "out", config)
+
+
+def test_a_start_that_failed_does_not_block_the_next_one(tmp_path, config):
+    """After a mistyped option the corrected command must simply work."""
+    opened = open_run(tmp_path / "out", config)
+    opened.folder.input.write_bytes(b"a framed picture")
+    open_run(tmp_path / "out", dataclasses.replace(config, token="other"))
+    assert load_run(tmp_path / "out").config.token == "other"
 
 
 def test_overwrite_removes_only_what_a_run_writes(tmp_path, config):

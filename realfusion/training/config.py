@@ -112,8 +112,11 @@ class InitialShapeConfig:
     """With `silhouette`: points a step."""
     depth_scale: float = 1.0
     """With `silhouette`: depth of the body in units of its inflated half-width."""
-    log_density: float = 3.0
+    log_density: float = 4.0
     """With `silhouette`: log-density inside, and minus that outside."""
+    colour_blur: float = 0.08
+    """With `silhouette`: the body takes the photo's colours, seen through and through,
+    blurred by this share of the frame."""
 
 
 @dataclass(frozen=True, kw_only=True)

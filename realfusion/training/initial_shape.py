@@ -3,7 +3,9 @@
 The Gaussian blob of DreamFusion is a ball whatever the object is. A silhouette says
 more: treated as a rubber sheet that is pinned at the outline and blown up (a Poisson
 equation, whose solution for a disc is exactly a ball), it gives a closed body of
-plausible depth that already has the right outline in the reference view.
+plausible depth that already has the right outline in the reference view. It takes the
+photo's colours, blurred and seen through and through: the least surprising guess of a
+side nobody has seen.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ def silhouette_log_density(
         `config.log_density` deep inside, its negative outside, smooth in between.
     """
     thickness = _thickness_map(photo, config).to(points)
-    return _log_density(thickness, photo.camera, config, points)
+    places, depth = _project(photo.camera, points)
+    return _log_density(thickness, places, depth, config)
 
 
 def fit_initial_shape(
@@ -93,25 +96,30 @@ def fit_initial_shape(
     num_active_levels: int,
     generator: torch.Generator,
 ) -> None:
-    """Fit the field's density to the inflated silhouette, in place.
+    """Fit the field to the inflated silhouette and the photo's colours, in place.
 
     Args:
-        field: Its density is changed; its albedo is left to the optimisation.
+        field: Its parameters are changed.
         photo: Silhouette and reference camera.
         config: Depth, density, steps and points.
         num_active_levels: Levels of the hash grid to use.
         generator: CPU generator of the points.
     """
     thickness = _thickness_map(photo, config).to(field.table.device)
+    colours = _colour_map(photo, config).to(field.table.device)
     optimizer = torch.optim.Adam(field.parameters(), lr=LEARNING_RATE, fused=True)
     for _ in range(config.steps):
         noise = torch.rand(config.points, 3, generator=generator)
         points = ((2.0 * noise - 1.0) * field.config.bound).to(field.table)
-        target = _log_density(thickness, photo.camera, config, points)
+        places, depth = _project(photo.camera, points)
+        target = _log_density(thickness, places, depth, config)
+        colour = _look_up(colours, places)
         samples = field(points, num_active_levels=num_active_levels, with_normals=False)
         # Densities span decades; the bounded difference of soft occupancies does not.
         inside = samples.densities / (1.0 + samples.densities)
         loss = functional.mse_loss(inside, target.sigmoid())
+        weight = target.sigmoid()[:, None]
+        loss = loss + (weight * (samples.albedo - colour).square()).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -127,17 +135,38 @@ def _thickness_map(photo: Photo, config: InitialShapeConfig) -> Tensor:
     return torch.from_numpy(thickness) * config.depth_scale
 
 
-def _log_density(
-    thickness: Tensor, camera: Camera, config: InitialShapeConfig, points: Tensor
-) -> Tensor:
+def _colour_map(photo: Photo, config: InitialShapeConfig) -> Tensor:
+    """The photo's colours, blurred within the silhouette, [3, S, S]."""
+    image = torch.cat([photo.premultiplied, photo.alpha[:, None]], dim=-1).cpu()
+    image = image.T.reshape(1, 4, photo.size, photo.size)
+    image = functional.interpolate(image, size=(SOLVER_SIZE, SOLVER_SIZE), mode="area")
+    sigma = max(config.colour_blur * SOLVER_SIZE, 1e-3)
+    offsets = torch.arange(SOLVER_SIZE, dtype=torch.float32)
+    kernel = (-0.5 * ((offsets[:, None] - offsets) / sigma).square()).exp()
+    blurred = kernel @ image[0] @ kernel.T
+    return blurred[:3] / blurred[3:].clamp(min=1e-6)
+
+
+def _project(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Places in the image, in [-1, 1] with y down, and depths behind the origin."""
     matrix = camera.camera_to_world().to(points)
     in_camera = (points - matrix[:3, 3]) @ matrix[:3, :3]
     distance = -in_camera[:, 2]
     focal = 1.0 / math.tan(0.5 * math.radians(camera.fov_y_deg))
-    in_image = focal * in_camera[:, :2] / distance[:, None]
-    grid = torch.stack([in_image[:, 0], -in_image[:, 1]], dim=-1).view(1, 1, -1, 2)
-    half = functional.grid_sample(thickness[None, None], grid, align_corners=False)
+    places = focal * in_camera[:, :2] / distance[:, None]
+    return places * places.new_tensor([1.0, -1.0]), distance - camera.radius
+
+
+def _look_up(image: Tensor, places: Tensor) -> Tensor:
+    """Bilinear values of an image [C, S, S] at places, [M, C]."""
+    grid = places.view(1, 1, -1, 2)
+    return functional.grid_sample(image[None], grid, align_corners=False)[0, :, 0].T
+
+
+def _log_density(
+    thickness: Tensor, places: Tensor, depth: Tensor, config: InitialShapeConfig
+) -> Tensor:
+    half = _look_up(thickness[None], places)[:, 0]
     # Depth relative to the plane through the origin; the body bulges both ways.
-    excess = half.flatten() - (distance - camera.radius).abs()
-    excess = torch.where(half.flatten() > 0.0, excess, -SOFTNESS)
+    excess = torch.where(half > 0.0, half - depth.abs(), -SOFTNESS)
     return config.log_density * (excess / SOFTNESS).clamp(-1.0, 1.0)

@@ -64,7 +64,10 @@ DEFAULT = ReconstructionConfig(
         image=TermConfig(initial=10.0),
         mask=TermConfig(initial=10.0),
         prior=TermConfig(initial=1.0),
+        normal_smoothness=TermConfig(initial=2.0),
+        orientation=TermConfig(initial=0.1),
     ),
+    optimizer=OptimizerConfig(grid_learning_rate=4e-3),
     score_distillation=ScoreDistillationConfig(
         guidance_scale=10.0,
         guidance_rescale=0.5,
@@ -95,6 +98,7 @@ FAST = ReconstructionConfig(
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="silhouette"),
     objective=DEFAULT.objective,
+    optimizer=DEFAULT.optimizer,
     score_distillation=DEFAULT.score_distillation,
 )
 """For two CPU cores and a few minutes."""
@@ -116,6 +120,7 @@ SMOKE = ReconstructionConfig(
     ),
     initial_shape=InitialShapeConfig(kind="silhouette", steps=40, points=2048),
     objective=DEFAULT.objective,
+    optimizer=DEFAULT.optimizer,
     score_distillation=DEFAULT.score_distillation,
 )
 """Seconds: proves that everything works together, not what it can do."""
