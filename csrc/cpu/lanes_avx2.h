@@ -5,14 +5,13 @@
 
 #if RF_HAS_X86_SIMD
 
+// GCC 12 takes the intrinsics' own "undefined" vectors for a mistake, and says so where
+// they are inlined: these files go without the warning.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
 #include <cstdint>
-
-// GCC 12 takes the intrinsics' own "undefined" vectors for a mistake, and says so where
-// they are inlined: the rest of the file goes without this warning.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
 
 #define RF_LANES_INLINE inline __attribute__((always_inline)) RF_TARGET_AVX2
 

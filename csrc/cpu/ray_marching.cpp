@@ -2,7 +2,6 @@
 #include "cpu/ray_marching.h"
 
 #include <algorithm>
-#include <bit>
 
 namespace realfusion::cpu {
 namespace {
@@ -65,7 +64,12 @@ void emit(const MarchSettings& settings, const MarchRays& rays, const uint32_t* 
 }  // namespace
 
 MarchKernels march_kernels(SimdLevel level) {
+#if RF_HAS_X86_SIMD
+  if (level == SimdLevel::avx512) return march_kernels_avx512();
+  if (level == SimdLevel::avx2) return march_kernels_avx2();
+#else
   static_cast<void>(level);
+#endif
   return {count, emit};
 }
 

@@ -29,8 +29,8 @@ struct MarchSamples {
 };
 
 struct MarchKernels {
-  // First pass over the rays begin..end: which steps hit an occupied cell.
-  // masks [num_rays, words], out; counts [num_rays], out.
+  // First pass over the rays begin..end: which steps hit an occupied cell. occupancy
+  // [R^3 / 8] bytes, in; masks [num_rays, words], out; counts [num_rays], out.
   void (*count)(const MarchSettings& settings, const MarchRays& rays,
                 const uint8_t* occupancy, uint32_t* masks, int32_t* counts,
                 int64_t begin, int64_t end);
@@ -42,5 +42,10 @@ struct MarchKernels {
 };
 
 MarchKernels march_kernels(SimdLevel level);
+
+#if RF_HAS_X86_SIMD
+MarchKernels march_kernels_avx2();
+MarchKernels march_kernels_avx512();
+#endif
 
 }  // namespace realfusion::cpu

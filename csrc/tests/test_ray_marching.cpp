@@ -8,6 +8,8 @@
 #include "tests/cuda_shim.h"
 
 #include "cpu/ray_marching.cpp"
+#include "cpu/ray_marching_avx2.cpp"
+#include "cpu/ray_marching_avx512.cpp"
 #include "cuda/ray_marching.cuh"
 
 namespace {
