@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from realfusion.cli.arguments import (
@@ -19,7 +19,7 @@ from realfusion.cli.arguments import (
     parse,
     parse_run,
 )
-from realfusion.listener import RunInterruptedError
+from realfusion.listener import RunInterruptedError, RunListener
 
 if TYPE_CHECKING:
     from realfusion.pipeline import Stage
@@ -142,9 +142,32 @@ def train_prior(program: str, args: Sequence[str]) -> int:
     arguments = parse(TrainPriorArguments, program, args)
 
     from realfusion.cli.display import display
-    from realfusion.prior_training import train
+    from realfusion.prior_training.train import train_prior
 
     with display() as listener:
-        train(arguments.config(), arguments.out, listener)
-    print(f"the prior is in {arguments.out}")
+        prior = train_prior(
+            arguments.config(), arguments.out, progress=_stages_of(listener)
+        )
+    print(f"prior: {prior}")
     return 0
+
+
+def _stages_of(
+    listener: RunListener,
+) -> Callable[[str, int, int, Mapping[str, float]], None]:
+    """Calls of (stage, step, total, figures) as stages of a listener."""
+    present = ""
+
+    def report(stage: str, step: int, total: int, figures: Mapping[str, float]) -> None:
+        nonlocal present
+        if stage != present:
+            present = stage
+            listener.stage(stage, total)
+        listener.advance(step, figures)
+        if listener.should_stop():
+            raise RunInterruptedError(
+                f"stopped at step {step} of {total} of {stage}; the same command "
+                f"continues from the last checkpoint"
+            )
+
+    return report

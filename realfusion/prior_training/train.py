@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTokenizer
 
+from realfusion.errors import InputError
 from realfusion.prior_training.autoencoder import (
     Progress,
     composite_premultiplied,
@@ -63,7 +64,7 @@ def train_prior(
         The folder of the exported prior.
 
     Raises:
-        ValueError: If the number of objects is not a multiple of the shard size.
+        InputError: If the number of objects is not a multiple of the shard size.
     """
     report = progress or _ignore
     shards = list(_generate_data(config, out, report))
@@ -78,7 +79,7 @@ def train_prior(
         model = _trained_model(config, views, shards, tokenizer, checkpoints, report)
     prior = out / "prior"
     record = training_record(config, views)
-    export_prior(prior, model, autoencoder, config, record)
+    export_prior(prior, model, autoencoder, out / "tokenizer", config, record)
     finish_prior(prior, config, autoencoder, out / "samples.png", report)
     return prior
 
@@ -136,7 +137,7 @@ def _generate_data(
     data = config.data
     count, rest = divmod(data.num_objects, data.objects_per_shard)
     if rest or count < 1:
-        raise ValueError(
+        raise InputError(
             f"`num_objects` must be a positive multiple of `objects_per_shard` "
             f"({data.objects_per_shard}), got {data.num_objects}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import signal
 import subprocess
@@ -13,7 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from realfusion.cli.commands import _stages_of
+from realfusion.cli.display import PlainDisplay
 from realfusion.cli.main import main, run_main
+from realfusion.listener import RunInterruptedError
 
 # Small enough for a second or two; no prior, which has tests of its own.
 TINY = (
@@ -249,3 +253,24 @@ def test_sigterm_saves_and_the_same_command_goes_on(image, tmp_path):
     assert result.returncode == 0, result.stderr
     assert f"continuing at step {saved}" in result.stderr
     assert json.loads((out / "metrics.json").read_text())["iterations"] == 60
+
+
+def test_stages_of_a_training_reach_the_display():
+    stream = io.StringIO()
+    listener = PlainDisplay(stream)
+    report = _stages_of(listener)
+    report("data", 1, 2, {})
+    report("data", 2, 2, {"objects": 8.0})
+    report("denoiser", 1, 5, {})
+    assert [line.split(" · ")[0] for line in stream.getvalue().splitlines()] == [
+        "[data] 2 steps", "[data] 2/2", "[denoiser] 5 steps"
+    ]  # fmt: skip
+    listener.interruption.requested = True
+    with pytest.raises(RunInterruptedError, match="step 2 of 5 of denoiser"):
+        report("denoiser", 2, 5, {})
+
+
+def test_prior_training_refuses_impossible_sizes(tmp_path, capsys):
+    words = ["--out", str(tmp_path / "x"), "--data.num-objects", "7"]
+    assert main(["train-prior", *words]) == 2
+    assert "num_objects" in capsys.readouterr().err
