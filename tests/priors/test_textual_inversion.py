@@ -22,12 +22,13 @@ from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.priors.textual_inversion import InversionProgress, invert
 
 QUICK = TextualInversionConfig(
-    steps=30,
-    refinement_steps=30,
+    steps=12,
+    refinement_steps=12,
     learning_rate=1.0,
+    batch_size=2,
     pool_size=8,
     heldout_size=8,
-    evaluate_every=10,
+    evaluate_every=4,
     num_vectors=2,
     init_word="ab",
 )
@@ -62,7 +63,7 @@ def test_heldout_loss_falls_and_the_best_token_is_kept(
     assert min(losses) < losses[0] - 1e-4
     assert items[-1].token.vectors.shape == (2, 16)
     assert all(item.token is None for item in items[:-1])
-    assert [item.step for item in items] == [*range(31), 30]
+    assert [item.step for item in items] == [*range(13), 12]
 
 
 def test_nothing_of_the_prior_changes(
