@@ -15,13 +15,19 @@ using torch::stable::new_empty;
 using torch::stable::new_zeros;
 using torch::stable::parallel_for;
 
-// Samples whose network gradients are summed in one go. The sums of such groups are
-// added up in order.
-constexpr int64_t kGroup = 1024;
+// Samples that one task takes, and whose network gradients are summed in one go: as
+// many as the kernels allow, but at least 16 tasks where there is work for them. It
+// depends on nothing but the number of samples; the sums of the groups are added up in
+// order.
+int64_t group_size(int64_t num_samples) {
+  constexpr int64_t kStep = 256;
+  const int64_t size = (num_samples / 16 + kStep - 1) / kStep * kStep;
+  return std::clamp(size, kStep, cpu::kMaxFieldGroup);
+}
 
 // Samples between two scatters into the table, for each eight threads: few enough that
 // their gradients stay in the shared cache.
-constexpr int64_t kBlock = 16 * kGroup;
+constexpr int64_t kBlock = 4 * cpu::kMaxFieldGroup;
 
 // Calls body(item) for 0 <= item < count, each once, on all threads. The order is that
 // of the items, their dearest first.
@@ -65,10 +71,11 @@ cpu::FieldProblem<T> make_problem(const FieldArguments& field,
 template <class T>
 void run_forward(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>& problem,
                  const cpu::FieldOutputs<T>& outputs) {
-  const int64_t num_groups = (problem.num_samples + kGroup - 1) / kGroup;
+  const int64_t size = group_size(problem.num_samples);
+  const int64_t num_groups = (problem.num_samples + size - 1) / size;
   parallel_for_queue(num_groups, [&](int64_t group) {
-    kernels.forward(problem, outputs, group * kGroup,
-                    std::min((group + 1) * kGroup, problem.num_samples));
+    kernels.forward(problem, outputs, group * size,
+                    std::min((group + 1) * size, problem.num_samples));
   });
 }
 
@@ -128,23 +135,25 @@ std::vector<T> run_backward(const cpu::FieldKernels<T>& kernels,
   const int64_t num_inputs = problem.grid.num_levels * problem.grid.num_features;
   const int64_t size = cpu::field_network_size(num_inputs, problem.hidden_width);
   const int64_t num_threads = torch::stable::get_num_threads();
-  const int64_t block = std::min(kBlock * ((num_threads + 7) / 8),
-                                 (problem.num_samples + kGroup - 1) / kGroup * kGroup);
-  const int64_t num_groups = block / kGroup;
+  const int64_t group_samples = group_size(problem.num_samples);
+  const int64_t num_groups =
+      std::min(kBlock * ((num_threads + 7) / 8) / group_samples,
+               (problem.num_samples + group_samples - 1) / group_samples);
+  const int64_t block = num_groups * group_samples;
   Workspace<T> work;
   work.gradients.assign(size, T(0));
   work.group_gradients.resize(num_groups * size);
   cpu::FieldScatter<T> scatter = lay_out_scatter(problem, block, work.scatter);
   for (int64_t first = 0; first < problem.num_samples; first += block) {
     const int64_t last = std::min(first + block, problem.num_samples);
-    const int64_t groups = (last - first + kGroup - 1) / kGroup;
+    const int64_t groups = (last - first + group_samples - 1) / group_samples;
     scatter.first_sample = first;
     parallel_for_queue(groups, [&](int64_t group) {
       T* gradients = work.group_gradients.data() + group * size;
       std::fill_n(gradients, size, T(0));
-      const int64_t begin = first + group * kGroup;
+      const int64_t begin = first + group * group_samples;
       kernels.backward(problem, saved, upstreams, scatter, gradients, begin,
-                       std::min(begin + kGroup, last));
+                       std::min(begin + group_samples, last));
     });
     for (int64_t group = 0; group < groups; ++group) {
       const T* gradients = work.group_gradients.data() + group * size;

@@ -8,6 +8,12 @@
 
 namespace realfusion::cpu {
 
+// The most samples that one call of a kernel takes.
+constexpr int64_t kMaxFieldGroup = 4096;
+
+// Networks with more inputs than this take the scalar kernels.
+constexpr int kMaxSimdInputs = 64;
+
 // The field of one call.
 template <class T>
 struct FieldProblem {
@@ -45,7 +51,7 @@ struct FieldUpstreams {
 template <class T>
 struct FieldScatter {
   int64_t first_sample;  // of the block
-  int64_t stride;        // samples that the block has room for
+  int64_t stride;        // samples that the block has room for, a multiple of 16
   T* unit;               // [3, stride] position in the unit cube
   T* directions;         // [3, stride] zbar; null without normals
   T* features;           // [active levels * F, stride] gradient to the features
@@ -54,11 +60,11 @@ struct FieldScatter {
 
 template <class T>
 struct FieldKernels {
-  // Writes the rows begin..end of the outputs.
+  // Writes the rows begin..end of the outputs; at most kMaxFieldGroup of them.
   void (*forward)(const FieldProblem<T>& problem, const FieldOutputs<T>& outputs,
                   int64_t begin, int64_t end);
-  // Takes the samples begin..end, within the block of `scatter`, and writes their
-  // columns of it. `network_gradients` is added to: one buffer, laid out by
+  // Takes the samples begin..end, at most kMaxFieldGroup of them and within the block
+  // of `scatter`, and writes their columns of it. `network_gradients` is added to: one buffer, laid out by
   // field_network_gradients.
   void (*backward)(const FieldProblem<T>& problem, const FieldOutputs<T>& saved,
                    const FieldUpstreams<T>& upstreams, const FieldScatter<T>& scatter,
@@ -90,15 +96,13 @@ inline int64_t field_network_size(int64_t num_inputs, int64_t hidden_width) {
          kFieldOutputs * (hidden_width + 1);
 }
 
-// Networks with more inputs than this take the scalar kernels.
-constexpr int kMaxSimdInputs = 64;
-
 // The kernels for a network and an instruction set: the best that has this shape.
 FieldKernels<float> field_kernels_float(SimdLevel level, int hidden_width,
                                         int num_features, int num_inputs);
 FieldKernels<double> field_kernels_double(int hidden_width, int num_features);
 
 #if RF_HAS_X86_SIMD
+FieldKernels<float> field_kernels_avx2(int hidden_width);
 FieldKernels<float> field_kernels_avx512(int hidden_width);
 #endif
 

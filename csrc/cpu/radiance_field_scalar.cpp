@@ -170,8 +170,9 @@ FieldKernels<double> field_kernels_double(int hidden_width, int num_features) {
 FieldKernels<float> field_kernels_float(SimdLevel level, int hidden_width,
                                         int num_features, int num_inputs) {
 #if RF_HAS_X86_SIMD
-  if (num_inputs <= kMaxSimdInputs && level == SimdLevel::avx512) {
-    return field_kernels_avx512(hidden_width);
+  if (num_inputs <= kMaxSimdInputs) {
+    if (level == SimdLevel::avx512) return field_kernels_avx512(hidden_width);
+    if (level == SimdLevel::avx2) return field_kernels_avx2(hidden_width);
   }
 #endif
   return scalar_kernels<float>(hidden_width, num_features);

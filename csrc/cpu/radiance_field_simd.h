@@ -1,4 +1,4 @@
-// The radiance field on tiles of samples, for one SIMD instruction set. Included by
+// The radiance field on groups of samples, for one SIMD instruction set. Included by
 // radiance_field_avx2.cpp and radiance_field_avx512.cpp, each of which has switched the
 // compiler to its target and defines the vector class V before; everything here is in
 // an unnamed namespace, so that no function of one target can be linked into another.
@@ -10,6 +10,10 @@
 // dense product), and the weights' gradients are outer products whose sums stay in
 // registers over a whole tile. Only features cross from one layout to the other.
 //
+// The hash grid takes a whole group of samples through one level before the next, so
+// that the level stays in the second-level cache; the network takes tiles of the group,
+// so that their activations do.
+//
 // Numbers in comments are the steps of the algorithm in core/field.h's terms:
 // 1 gather, 2 forward, 3 activations, 4 reverse pass, 5 gradient; 7-8 activations
 // backward, 9 gather with tangent, 10-12 hidden layers, 13 weights, 14 scatter.
@@ -17,8 +21,21 @@
 namespace realfusion::cpu {
 namespace {
 
-constexpr int kTile = 128;  // samples; their arrays fit the second-level cache
+constexpr int kTile = 128;       // samples
+constexpr int kPadding = 16;     // a group is filled up to whole vectors of any target
+constexpr int kMaxGroup = kMaxFieldGroup;
 constexpr int kMaxInputs = kMaxSimdInputs;
+
+// On loops of constant length over vectors: an array of vectors stays in registers only
+// where every index is a constant.
+#if defined(__clang__)
+#define RF_UNROLL_ALL _Pragma("unroll")
+#else
+#define RF_UNROLL_ALL _Pragma("GCC unroll 16")
+#endif
+
+// On the stages of a tile: inlined into one another, their registers spill.
+#define RF_STAGE __attribute__((noinline))
 
 using Float = V::Float;
 using Mask = V::Mask;
@@ -44,6 +61,7 @@ inline CellLanes find_cells(const HashGridLevel& level, GridInterpolation interp
   CellLanes cells;
   const Float scale = V::set(level.scale);
   Int corner[3];
+  RF_UNROLL_ALL
   for (int axis = 0; axis < 3; ++axis) {
     const Float p = V::fma(scale, V::load(unit + axis * stride), V::set(0.5f));
     const Float lower = V::floor(p);
@@ -72,11 +90,13 @@ inline CellLanes find_cells(const HashGridLevel& level, GridInterpolation interp
   const Int ys[2] = {V::bit_and(y, mask_y), V::bit_and(V::add_int(y, step_y), mask_y)};
   const Int zs[2] = {V::bit_and(z, mask_z), V::bit_and(V::add_int(z, step_z), mask_z)};
   if (level.use_xor) {
+    RF_UNROLL_ALL
     for (int c = 0; c < 8; ++c) {
       cells.indices[c] =
           V::bit_xor(xs[c & 1], V::bit_xor(ys[(c >> 1) & 1], zs[c >> 2]));
     }
   } else {
+    RF_UNROLL_ALL
     for (int c = 0; c < 8; ++c) {
       cells.indices[c] = V::add_int(xs[c & 1], V::add_int(ys[(c >> 1) & 1], zs[c >> 2]));
     }
@@ -103,6 +123,7 @@ inline Float blend_corners_with_gradient(const Float values[8], const Float blen
                                          Float gradient[3]) {
   Float across[4];  // d / d blend_x on the four edges along x
   Float edges[4];
+  RF_UNROLL_ALL
   for (int i = 0; i < 4; ++i) {
     across[i] = V::sub(values[2 * i + 1], values[2 * i]);
     edges[i] = V::fma(blend[0], across[i], values[2 * i]);
@@ -122,11 +143,13 @@ inline Float blend_corners_with_gradient(const Float values[8], const Float blen
 template <int F>
 inline void gather_corners(const float* entries, const CellLanes& cells,
                            Float values[F][8]) {
+  RF_UNROLL_ALL
   for (int c = 0; c < 8; ++c) {
     if constexpr (F == 1) {
       values[0][c] = V::gather(entries, cells.indices[c]);
     } else {
       const Int index = V::template times<F / 2>(cells.indices[c]);
+      RF_UNROLL_ALL
       for (int f = 0; f < F; f += 2) {
         V::gather_pairs(entries + f, index, values[f][c], values[f + 1][c]);
       }
@@ -134,77 +157,83 @@ inline void gather_corners(const float* entries, const CellLanes& cells,
   }
 }
 
-// 1: features [active * F][kTile] of a tile.
+// 1: features [active * F][stride] of a group, unit [3][stride].
 template <int F>
-void encode_tile(const FieldProblem<float>& problem, const float* unit, int num_samples,
-                 float* features) {
+RF_STAGE void encode_group(const FieldProblem<float>& problem, const float* unit,
+                           int64_t stride, int num_samples, float* features) {
   const HashGrid& grid = problem.grid;
   for (int l = 0; l < grid.num_active_levels; ++l) {
     const HashGridLevel& level = grid.levels[l];
     const float* entries = problem.table + level.offset * F;
     for (int i = 0; i < num_samples; i += N) {
       const CellLanes cells =
-          find_cells<false>(level, grid.interpolation, unit + i, kTile);
+          find_cells<false>(level, grid.interpolation, unit + i, stride);
       Float values[F][8];
       gather_corners<F>(entries, cells, values);
+      RF_UNROLL_ALL
       for (int f = 0; f < F; ++f) {
-        V::store(features + (l * F + f) * kTile + i,
+        V::store(features + (l * F + f) * stride + i,
                  blend_corners(values[f], cells.blend));
       }
     }
   }
 }
 
-// 9: features and their derivatives along `directions`, both [active * F][kTile].
+// 9: features and their derivatives along `directions`, all [..][stride].
 template <int F>
-void encode_tile_along(const FieldProblem<float>& problem, const float* unit,
-                       const float* directions, int num_samples, float* features,
-                       float* tangents) {
+RF_STAGE void encode_group_along(const FieldProblem<float>& problem, const float* unit,
+                                 const float* directions, int64_t stride,
+                                 int num_samples, float* features, float* tangents) {
   const HashGrid& grid = problem.grid;
   for (int l = 0; l < grid.num_active_levels; ++l) {
     const HashGridLevel& level = grid.levels[l];
     const float* entries = problem.table + level.offset * F;
     for (int i = 0; i < num_samples; i += N) {
       const CellLanes cells =
-          find_cells<true>(level, grid.interpolation, unit + i, kTile);
+          find_cells<true>(level, grid.interpolation, unit + i, stride);
       Float along[3];
+      RF_UNROLL_ALL
       for (int axis = 0; axis < 3; ++axis) {
         along[axis] =
-            V::mul(cells.slope[axis], V::load(directions + axis * kTile + i));
+            V::mul(cells.slope[axis], V::load(directions + axis * stride + i));
       }
       Float values[F][8];
       gather_corners<F>(entries, cells, values);
+      RF_UNROLL_ALL
       for (int f = 0; f < F; ++f) {
         Float gradient[3];
         const Float value = blend_corners_with_gradient(values[f], cells.blend, gradient);
         Float tangent = V::mul(along[0], gradient[0]);
         tangent = V::fma(along[1], gradient[1], tangent);
         tangent = V::fma(along[2], gradient[2], tangent);
-        V::store(features + (l * F + f) * kTile + i, value);
-        V::store(tangents + (l * F + f) * kTile + i, tangent);
+        V::store(features + (l * F + f) * stride + i, value);
+        V::store(tangents + (l * F + f) * stride + i, tangent);
       }
     }
   }
 }
 
 // 5: the gradient of sum_f reverse_f E_f, to the position in the unit cube: that of one
-// interpolation of the corners' dot products. gradient [3][kTile], out.
+// interpolation of the corners' dot products. gradient [3][stride], out.
 template <int F>
-void differentiate_tile(const FieldProblem<float>& problem, const float* unit,
-                        const float* reverse, int num_samples, float* gradient) {
+RF_STAGE void differentiate_group(const FieldProblem<float>& problem, const float* unit,
+                                  const float* reverse, int64_t stride, int num_samples,
+                                  float* gradient) {
   const HashGrid& grid = problem.grid;
-  std::fill_n(gradient, 3 * kTile, 0.0f);
+  std::fill_n(gradient, 3 * stride, 0.0f);
   for (int l = 0; l < grid.num_active_levels; ++l) {
     const HashGridLevel& level = grid.levels[l];
     const float* entries = problem.table + level.offset * F;
     for (int i = 0; i < num_samples; i += N) {
       const CellLanes cells =
-          find_cells<true>(level, grid.interpolation, unit + i, kTile);
+          find_cells<true>(level, grid.interpolation, unit + i, stride);
       Float values[F][8];
       gather_corners<F>(entries, cells, values);
       Float dots[8];
+      RF_UNROLL_ALL
       for (int f = 0; f < F; ++f) {
-        const Float weight = V::load(reverse + (l * F + f) * kTile + i);
+        const Float weight = V::load(reverse + (l * F + f) * stride + i);
+        RF_UNROLL_ALL
         for (int c = 0; c < 8; ++c) {
           dots[c] = f == 0 ? V::mul(weight, values[f][c])
                            : V::fma(weight, values[f][c], dots[c]);
@@ -212,8 +241,9 @@ void differentiate_tile(const FieldProblem<float>& problem, const float* unit,
       }
       Float level_gradient[3];
       blend_corners_with_gradient(dots, cells.blend, level_gradient);
+      RF_UNROLL_ALL
       for (int axis = 0; axis < 3; ++axis) {
-        float* out = gradient + axis * kTile + i;
+        float* out = gradient + axis * stride + i;
         V::store(out, V::fma(cells.slope[axis], level_gradient[axis], V::load(out)));
       }
     }
@@ -229,6 +259,7 @@ inline void corner_weights(const Float blend[3], const Float along[3], Float wei
   const Float x[2] = {V::sub(one, blend[0]), blend[0]};
   const Float y[2] = {V::sub(one, blend[1]), blend[1]};
   const Float z[2] = {V::sub(one, blend[2]), blend[2]};
+  RF_UNROLL_ALL
   for (int i = 0; i < 4; ++i) {
     const Float yz = V::mul(y[i & 1], z[i >> 1]);
     weights[2 * i] = V::mul(x[0], yz);
@@ -247,7 +278,7 @@ inline void corner_weights(const Float blend[3], const Float along[3], Float wei
 
 // 14. With kWhole, the caller owns the whole level.
 template <int F, bool kWithNormal, bool kWhole>
-void scatter_block(const FieldProblem<float>& problem, const FieldScatter<float>& scatter,
+RF_STAGE void scatter_block(const FieldProblem<float>& problem, const FieldScatter<float>& scatter,
                    int level_index, uint32_t first_entry, uint32_t last_entry,
                    float* grad_table, int64_t num_samples) {
   const HashGridLevel& level = problem.grid.levels[level_index];
@@ -263,6 +294,7 @@ void scatter_block(const FieldProblem<float>& problem, const FieldScatter<float>
                                                     scatter.unit + i, stride);
     Float along[3];
     if constexpr (kWithNormal) {
+      RF_UNROLL_ALL
       for (int axis = 0; axis < 3; ++axis) {
         along[axis] =
             V::mul(cells.slope[axis], V::load(scatter.directions + axis * stride + i));
@@ -273,13 +305,16 @@ void scatter_block(const FieldProblem<float>& problem, const FieldScatter<float>
     corner_weights<kWithNormal>(cells.blend, along, weights, tangents);
     Float grads[F];
     Float reverses[F];
+    RF_UNROLL_ALL
     for (int f = 0; f < F; ++f) {
       grads[f] = V::load(features + f * stride + i);
       if constexpr (kWithNormal) reverses[f] = V::load(reverse + f * stride + i);
     }
+    RF_UNROLL_ALL
     for (int c = 0; c < 8; ++c) {
       V::store_int(indices[c], cells.indices[c]);
       Float out[F];
+      RF_UNROLL_ALL
       for (int f = 0; f < F; ++f) {
         out[f] = V::mul(weights[c], grads[f]);
         if constexpr (kWithNormal) out[f] = V::fma(tangents[c], reverses[f], out[f]);
@@ -288,6 +323,7 @@ void scatter_block(const FieldProblem<float>& problem, const FieldScatter<float>
     }
     const int lanes = static_cast<int>(std::min<int64_t>(N, num_samples - i));
     for (int lane = 0; lane < lanes; ++lane) {
+      RF_UNROLL_ALL
       for (int c = 0; c < 8; ++c) {
         const uint32_t index = indices[c][lane];
         if constexpr (!kWhole) {
@@ -335,6 +371,7 @@ struct PackedNetwork {
         reverse_rows[j][k] = weight * network.w3[j];
       }
     }
+    RF_UNROLL_ALL
     for (int o = 0; o < kFieldOutputs; ++o) {
       b3[o] = network.b3[o];
       for (int j = 0; j < H; ++j) w3[o][j] = network.w3[o * H + j];
@@ -350,19 +387,25 @@ struct DenseBlock {
   static constexpr int kSamples = V::kBlockSums / kVectors;
 };
 
-// sums[s][v] = start[v] + sum_d inputs[d][s] weights[d][v], inputs [d][kTile].
+// sums[s][v] = start[v] + sum_d inputs[d][s] weights[d][v], inputs [d][stride].
 template <int H, int kVectors, int kSamples>
-inline void dense_block(const float* inputs, int num_inputs, const float* weights,
-                        const float* start, Float sums[kSamples][kVectors]) {
+inline void dense_block(const float* inputs, int64_t stride, int num_inputs,
+                        const float* weights, const float* start,
+                        Float sums[kSamples][kVectors]) {
+  RF_UNROLL_ALL
   for (int v = 0; v < kVectors; ++v) {
     const Float value = start != nullptr ? V::load(start + v * N) : V::zero();
+    RF_UNROLL_ALL
     for (int s = 0; s < kSamples; ++s) sums[s][v] = value;
   }
   for (int d = 0; d < num_inputs; ++d) {
     Float rows[kVectors];
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) rows[v] = V::load(weights + d * H + v * N);
+    RF_UNROLL_ALL
     for (int s = 0; s < kSamples; ++s) {
-      const Float input = V::set(inputs[d * kTile + s]);
+      const Float input = V::set(inputs[d * stride + s]);
+      RF_UNROLL_ALL
       for (int v = 0; v < kVectors; ++v) {
         sums[s][v] = V::fma(input, rows[v], sums[s][v]);
       }
@@ -372,18 +415,21 @@ inline void dense_block(const float* inputs, int num_inputs, const float* weight
 
 // 2: hidden = relu(W1 e + b1), [sample][unit], and its masks.
 template <int H>
-void hidden_layer1(const PackedNetwork<H>& network, const float* features,
-                   int num_samples, float* hidden, uint64_t* masks) {
+RF_STAGE void hidden_layer1(const PackedNetwork<H>& network, const float* features,
+                            int64_t stride, int num_samples, float* hidden,
+                            uint64_t* masks) {
   constexpr int kVectors = DenseBlock<H>::kVectors;
   constexpr int kSamples = DenseBlock<H>::kSamples;
   std::fill_n(masks, num_samples, uint64_t{0});
   for (int v0 = 0; v0 < H / N; v0 += kVectors) {
     for (int s0 = 0; s0 < num_samples; s0 += kSamples) {
       Float sums[kSamples][kVectors];
-      dense_block<H, kVectors, kSamples>(features + s0, network.num_inputs,
+      dense_block<H, kVectors, kSamples>(features + s0, stride, network.num_inputs,
                                          network.w1_columns[0] + v0 * N,
                                          network.b1 + v0 * N, sums);
+      RF_UNROLL_ALL
       for (int s = 0; s < kSamples; ++s) {
+        RF_UNROLL_ALL
         for (int v = 0; v < kVectors; ++v) {
           const Mask active = V::not_less_equal_zero(sums[s][v]);
           masks[s0 + s] |= V::bits(active) << ((v0 + v) * N);
@@ -396,18 +442,20 @@ void hidden_layer1(const PackedNetwork<H>& network, const float* features,
 
 // 10, 11: out = mask (W1 inputs + start), the masks given.
 template <int H>
-void masked_layer1(const PackedNetwork<H>& network, const float* inputs,
-                   const float* start, const uint64_t* masks, int num_samples,
-                   float* out) {
+RF_STAGE void masked_layer1(const PackedNetwork<H>& network, const float* inputs,
+                            int64_t stride, const float* start, const uint64_t* masks,
+                            int num_samples, float* out) {
   constexpr int kVectors = DenseBlock<H>::kVectors;
   constexpr int kSamples = DenseBlock<H>::kSamples;
   for (int v0 = 0; v0 < H / N; v0 += kVectors) {
     for (int s0 = 0; s0 < num_samples; s0 += kSamples) {
       Float sums[kSamples][kVectors];
       dense_block<H, kVectors, kSamples>(
-          inputs + s0, network.num_inputs, network.w1_columns[0] + v0 * N,
+          inputs + s0, stride, network.num_inputs, network.w1_columns[0] + v0 * N,
           start != nullptr ? start + v0 * N : nullptr, sums);
+      RF_UNROLL_ALL
       for (int s = 0; s < kSamples; ++s) {
+        RF_UNROLL_ALL
         for (int v = 0; v < kVectors; ++v) {
           const Mask active = V::mask_of(masks[s0 + s] >> ((v0 + v) * N));
           V::store(out + (s0 + s) * H + (v0 + v) * N, V::keep(active, sums[s][v]));
@@ -425,6 +473,7 @@ inline void add_active_rows(uint64_t active, const float* scalars, const float* 
     const int unit = __builtin_ctzll(active);
     const Float scalar = V::set(scalars[unit]);
     const float* row = rows + unit * kRow;
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) {
       sums[v] = V::fma(scalar, V::load(row + v * N), sums[v]);
     }
@@ -436,27 +485,31 @@ template <int kVectors, int kRow>
 inline void add_active_rows(uint64_t active, const float* rows, Float sums[kVectors]) {
   for (; active != 0; active &= active - 1) {
     const float* row = rows + __builtin_ctzll(active) * kRow;
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) sums[v] = V::add(sums[v], V::load(row + v * N));
   }
 }
 
 // 2: second hidden layer, its masks, and the outputs [sample][4].
 template <int H>
-void hidden_layer2_and_outputs(const PackedNetwork<H>& network, const float* hidden1,
+RF_STAGE void hidden_layer2_and_outputs(const PackedNetwork<H>& network, const float* hidden1,
                                const uint64_t* masks1, int num_samples, float* outputs,
                                uint64_t* masks2) {
   constexpr int kVectors = H / N;
   for (int s = 0; s < num_samples; ++s) {
     Float sums[kVectors];
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) sums[v] = V::load(network.b2 + v * N);
     add_active_rows<kVectors, H>(masks1[s], hidden1 + s * H, network.w2_columns[0],
                                  sums);
     uint64_t bits = 0;
     Float dots[kFieldOutputs];
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) {
       const Mask active = V::not_less_equal_zero(sums[v]);
       bits |= V::bits(active) << (v * N);
       const Float hidden2 = V::keep(active, sums[v]);
+      RF_UNROLL_ALL
       for (int o = 0; o < kFieldOutputs; ++o) {
         const Float row = V::load(network.w3[o] + v * N);
         dots[o] = v == 0 ? V::mul(row, hidden2) : V::fma(row, hidden2, dots[o]);
@@ -469,15 +522,17 @@ void hidden_layer2_and_outputs(const PackedNetwork<H>& network, const float* hid
 
 // 10: second hidden layer, the masks given.
 template <int H>
-void masked_layer2(const PackedNetwork<H>& network, const float* hidden1,
+RF_STAGE void masked_layer2(const PackedNetwork<H>& network, const float* hidden1,
                    const uint64_t* masks1, const uint64_t* masks2, int num_samples,
                    float* hidden2) {
   constexpr int kVectors = H / N;
   for (int s = 0; s < num_samples; ++s) {
     Float sums[kVectors];
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) sums[v] = V::load(network.b2 + v * N);
     add_active_rows<kVectors, H>(masks1[s], hidden1 + s * H, network.w2_columns[0],
                                  sums);
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) {
       V::store(hidden2 + s * H + v * N,
                V::keep(V::mask_of(masks2[s] >> (v * N)), sums[v]));
@@ -487,13 +542,15 @@ void masked_layer2(const PackedNetwork<H>& network, const float* hidden1,
 
 // 4: r1 = m1 W2^T m2 W3[0].
 template <int H>
-void reverse_layer2(const PackedNetwork<H>& network, const uint64_t* masks1,
+RF_STAGE void reverse_layer2(const PackedNetwork<H>& network, const uint64_t* masks1,
                     const uint64_t* masks2, int num_samples, float* reverse1) {
   constexpr int kVectors = H / N;
   for (int s = 0; s < num_samples; ++s) {
     Float sums[kVectors];
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) sums[v] = V::zero();
     add_active_rows<kVectors, H>(masks2[s], network.reverse_rows[0], sums);
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) {
       V::store(reverse1 + s * H + v * N,
                V::keep(V::mask_of(masks1[s] >> (v * N)), sums[v]));
@@ -503,12 +560,14 @@ void reverse_layer2(const PackedNetwork<H>& network, const uint64_t* masks1,
 
 // 12: A2 = m2 W3^T obar.
 template <int H>
-void backward_outputs(const PackedNetwork<H>& network, const float* grad_outputs,
+RF_STAGE void backward_outputs(const PackedNetwork<H>& network, const float* grad_outputs,
                       const uint64_t* masks2, int num_samples, float* grad2) {
   constexpr int kVectors = H / N;
   for (int s = 0; s < num_samples; ++s) {
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) {
       Float sum = V::zero();
+      RF_UNROLL_ALL
       for (int o = 0; o < kFieldOutputs; ++o) {
         sum = V::fma(V::set(grad_outputs[s * kFieldOutputs + o]),
                      V::load(network.w3[o] + v * N), sum);
@@ -521,14 +580,16 @@ void backward_outputs(const PackedNetwork<H>& network, const float* grad_outputs
 
 // 12: A1 = m1 W2^T A2.
 template <int H>
-void backward_layer2(const PackedNetwork<H>& network, const float* grad2,
+RF_STAGE void backward_layer2(const PackedNetwork<H>& network, const float* grad2,
                      const uint64_t* masks1, const uint64_t* masks2, int num_samples,
                      float* grad1) {
   constexpr int kVectors = H / N;
   for (int s = 0; s < num_samples; ++s) {
     Float sums[kVectors];
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) sums[v] = V::zero();
     add_active_rows<kVectors, H>(masks2[s], grad2 + s * H, network.w2_rows[0], sums);
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) {
       V::store(grad1 + s * H + v * N,
                V::keep(V::mask_of(masks1[s] >> (v * N)), sums[v]));
@@ -538,16 +599,18 @@ void backward_layer2(const PackedNetwork<H>& network, const float* grad2,
 
 // 4, 12: out = W1^T in, from [sample][unit] to [feature][sample] rows `stride` long.
 template <int H, int kVectors>
-void backward_layer1_vectors(const PackedNetwork<H>& network, const float* in,
+RF_STAGE void backward_layer1_vectors(const PackedNetwork<H>& network, const float* in,
                              const uint64_t* masks1, int num_samples, float* out,
                              int64_t stride) {
   alignas(64) float rows[N][kVectors * N];
   for (int s0 = 0; s0 < num_samples; s0 += N) {
     for (int s = 0; s < N; ++s) {
       Float sums[kVectors];
+      RF_UNROLL_ALL
       for (int v = 0; v < kVectors; ++v) sums[v] = V::zero();
       add_active_rows<kVectors, kMaxInputs>(masks1[s0 + s], in + (s0 + s) * H,
                                             network.w1_rows[0], sums);
+      RF_UNROLL_ALL
       for (int v = 0; v < kVectors; ++v) V::store(rows[s] + v * N, sums[v]);
     }
     V::template transpose<kVectors * N>(rows[0], out + s0, stride, network.num_inputs);
@@ -597,27 +660,34 @@ inline void outer_block(const float* vectors, const float* scalars,
                         int64_t scalar_stride, int64_t sample_stride, int num_samples,
                         float* sums) {
   Float registers[kScalars][kVectors];
+  RF_UNROLL_ALL
   for (int k = 0; k < kScalars; ++k) {
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) registers[k][v] = V::load(sums + k * H + v * N);
   }
   for (int s = 0; s < num_samples; ++s) {
     Float row[kVectors];
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) row[v] = V::load(vectors + s * H + v * N);
+    RF_UNROLL_ALL
     for (int k = 0; k < kScalars; ++k) {
       const Float scalar = V::set(scalars[k * scalar_stride + s * sample_stride]);
+      RF_UNROLL_ALL
       for (int v = 0; v < kVectors; ++v) {
         registers[k][v] = V::fma(scalar, row[v], registers[k][v]);
       }
     }
   }
+  RF_UNROLL_ALL
   for (int k = 0; k < kScalars; ++k) {
+    RF_UNROLL_ALL
     for (int v = 0; v < kVectors; ++v) V::store(sums + k * H + v * N, registers[k][v]);
   }
 }
 
 // 13: sums [num_scalars][H] += scalars^T vectors.
 template <int H>
-void add_outer_products(const float* vectors, const float* scalars,
+RF_STAGE void add_outer_products(const float* vectors, const float* scalars,
                         int64_t scalar_stride, int64_t sample_stride, int num_scalars,
                         int num_samples, float* sums) {
   constexpr int kVectors = DenseBlock<H>::kVectors;
@@ -640,7 +710,7 @@ void add_outer_products(const float* vectors, const float* scalars,
 // 13: sums [k][j] += sum_s [unit j of layer 2 active] tangent1[s][k]. From it follow both
 // W2's gradient by r2 t1^T and W3's by t2: a sum of t1 where the mask is set, no product.
 template <int H>
-void add_gated(const uint64_t* masks2, const float* tangent1, int num_samples,
+RF_STAGE void add_gated(const uint64_t* masks2, const float* tangent1, int num_samples,
                float* sums) {
   constexpr int kVectors = DenseBlock<H>::kVectors;
   constexpr int kScalars = DenseBlock<H>::kSamples;
@@ -648,24 +718,31 @@ void add_gated(const uint64_t* masks2, const float* tangent1, int num_samples,
   for (int v0 = 0; v0 < H / N; v0 += kVectors) {
     for (int k0 = 0; k0 < H; k0 += kScalars) {
       Float registers[kScalars][kVectors];
+      RF_UNROLL_ALL
       for (int k = 0; k < kScalars; ++k) {
+        RF_UNROLL_ALL
         for (int v = 0; v < kVectors; ++v) {
           registers[k][v] = V::load(sums + (k0 + k) * H + (v0 + v) * N);
         }
       }
       for (int s = 0; s < num_samples; ++s) {
         Mask active[kVectors];
+        RF_UNROLL_ALL
         for (int v = 0; v < kVectors; ++v) {
           active[v] = V::mask_of(masks2[s] >> ((v0 + v) * N));
         }
+        RF_UNROLL_ALL
         for (int k = 0; k < kScalars; ++k) {
           const Float scalar = V::set(tangent1[s * H + k0 + k]);
+          RF_UNROLL_ALL
           for (int v = 0; v < kVectors; ++v) {
             registers[k][v] = V::add_where(active[v], registers[k][v], scalar);
           }
         }
       }
+      RF_UNROLL_ALL
       for (int k = 0; k < kScalars; ++k) {
+        RF_UNROLL_ALL
         for (int v = 0; v < kVectors; ++v) {
           V::store(sums + (k0 + k) * H + (v0 + v) * N, registers[k][v]);
         }
@@ -676,7 +753,7 @@ void add_gated(const uint64_t* masks2, const float* tangent1, int num_samples,
 
 // sums [H] += sum_s vectors [s][H].
 template <int H>
-void add_rows(const float* vectors, int num_samples, float* sums) {
+RF_STAGE void add_rows(const float* vectors, int num_samples, float* sums) {
   for (int v = 0; v < H; v += N) {
     Float sum = V::load(sums + v);
     for (int s = 0; s < num_samples; ++s) sum = V::add(sum, V::load(vectors + s * H + v));
@@ -686,7 +763,7 @@ void add_rows(const float* vectors, int num_samples, float* sums) {
 
 // Adds a group's sums to the gradients, which are laid out as the network.
 template <int H>
-void unpack_gradients(const FieldProblem<float>& problem,
+RF_STAGE void unpack_gradients(const FieldProblem<float>& problem,
                       const PackedNetwork<H>& network, const PackedGradients<H>& packed,
                       float* network_gradients) {
   const int row = problem.grid.num_levels * problem.grid.num_features;
@@ -704,9 +781,11 @@ void unpack_gradients(const FieldProblem<float>& problem,
       out.w2[j * H + k] += packed.w2[k][j] + reverse2 * packed.gate[k][j];
       tangent2 += network.w2_rows[j][k] * packed.gate[k][j];
     }
+    RF_UNROLL_ALL
     for (int o = 0; o < kFieldOutputs; ++o) out.w3[o * H + j] += packed.w3[o][j];
     out.w3[j] += tangent2;
   }
+  RF_UNROLL_ALL
   for (int o = 0; o < kFieldOutputs; ++o) out.b3[o] += packed.b3[o];
 }
 
@@ -727,220 +806,219 @@ inline void with_features(int num_features, const Body& body) {
   }
 }
 
-// Positions of a tile: world and unit [3][kTile]. Samples outside the box, and those
+// Positions of a group, world [3][kMaxGroup] and unit [3][unit_stride]. Samples outside the box, and those
 // that fill up the last vector, stand at the centre and are not inside.
-struct TilePositions {
-  alignas(64) float world[3 * kTile];
-  alignas(64) float unit[3 * kTile];
-  alignas(64) int32_t is_inside[kTile];
-};
-
-inline void load_positions(const FieldProblem<float>& problem, int64_t begin,
-                           int num_samples, int num_padded, TilePositions& tile) {
+RF_STAGE void load_positions(const FieldProblem<float>& problem, int64_t begin,
+                             int num_samples, float* world, float* unit,
+                             int64_t unit_stride, int32_t* is_inside) {
+  const int num_padded = round_up(num_samples, kPadding);
   for (int s = 0; s < num_padded; ++s) {
     const float* position =
         problem.positions + 3 * (begin + std::min(s, num_samples - 1));
-    float unit[3];
-    to_unit_cube(problem.settings, position, unit);
-    const bool is_inside = s < num_samples && is_in_unit_cube(unit);
-    tile.is_inside[s] = is_inside;
+    float in_cube[3];
+    to_unit_cube(problem.settings, position, in_cube);
+    const bool keep = s < num_samples && is_in_unit_cube(in_cube);
+    is_inside[s] = keep;
     for (int axis = 0; axis < 3; ++axis) {
-      tile.world[axis * kTile + s] = is_inside ? position[axis] : 0.0f;
-      tile.unit[axis * kTile + s] = is_inside ? unit[axis] : 0.5f;
+      world[axis * kMaxGroup + s] = keep ? position[axis] : 0.0f;
+      unit[axis * unit_stride + s] = keep ? in_cube[axis] : 0.5f;
     }
   }
 }
 
+// What a forward keeps of a group. `features` turn into the reverse pass's, tile by tile.
+struct ForwardGroup {
+  alignas(64) float world[3 * kMaxGroup];
+  alignas(64) float unit[3 * kMaxGroup];
+  alignas(64) float gradient[3 * kMaxGroup];
+  alignas(64) float blob[kMaxGroup];
+  alignas(64) float features[kMaxInputs * kMaxGroup];
+  alignas(64) int32_t is_inside[kMaxGroup];
+};
+
 template <int H>
 struct ForwardTile {
-  TilePositions positions;
-  alignas(64) float features[kMaxInputs * kTile];
-  alignas(64) float reverse0[kMaxInputs * kTile];
   alignas(64) float hidden1[kTile * H];
   alignas(64) float reverse1[kTile * H];
   alignas(64) float outputs[kTile * kFieldOutputs];
-  alignas(64) float gradient[3 * kTile];
-  alignas(64) float blob[kTile];
   uint64_t masks1[kTile];
   uint64_t masks2[kTile];
 };
 
-// 3, 5: what the network's outputs mean, lane by lane.
-template <int H, bool kWithNormal>
-void activate_tile(const FieldProblem<float>& problem, ForwardTile<H>& tile,
-                   int num_padded) {
-  float* outputs = tile.outputs;
-  const float* world = tile.positions.world;
+// 3: what the network's outputs mean: density and albedo.
+RF_STAGE void activate_tile(const FieldProblem<float>& problem, const float* world,
+                            const int32_t* is_inside, int num_padded, float* outputs,
+                            float* blobs) {
   for (int s = 0; s < num_padded; ++s) {
-    const float position[3] = {world[s], world[kTile + s], world[2 * kTile + s]};
+    const float position[3] = {world[s], world[kMaxGroup + s], world[2 * kMaxGroup + s]};
     const float blob = density_blob(problem.settings, position);
-    const float keep = tile.positions.is_inside[s] != 0 ? 1.0f : 0.0f;
-    tile.blob[s] = blob;
+    const float keep = is_inside[s] != 0 ? 1.0f : 0.0f;
+    blobs[s] = blob;
     outputs[4 * s] = keep * density_from_log(outputs[4 * s] + blob);
     for (int c = 1; c < 4; ++c) outputs[4 * s + c] = keep * sigmoid(outputs[4 * s + c]);
   }
 }
 
+// The network on one tile: the samples first.. of the group, i.. of the call.
 template <int H, bool kWithNormal>
 void forward_tile(const FieldProblem<float>& problem, const PackedNetwork<H>& network,
-                  const FieldOutputs<float>& out, int64_t begin, int num_samples,
-                  ForwardTile<H>& tile) {
-  const int num_padded = round_up(num_samples, 16);
-  const float* unit = tile.positions.unit;
-  load_positions(problem, begin, num_samples, num_padded, tile.positions);
-  with_features(problem.grid.num_features, [&](auto features) {
-    encode_tile<features>(problem, unit, num_padded, tile.features);
-  });
-  hidden_layer1<H>(network, tile.features, num_padded, tile.hidden1, tile.masks1);
+                  const FieldOutputs<float>& out, int64_t i, int first, int num_samples,
+                  ForwardGroup& group, ForwardTile<H>& tile) {
+  const int num_padded = round_up(num_samples, kPadding);
+  const int32_t* is_inside = group.is_inside + first;
+  float* features = group.features + first;
+  hidden_layer1<H>(network, features, kMaxGroup, num_padded, tile.hidden1, tile.masks1);
   hidden_layer2_and_outputs<H>(network, tile.hidden1, tile.masks1, num_padded,
                                tile.outputs, tile.masks2);
-  activate_tile<H, kWithNormal>(problem, tile, num_padded);
+  activate_tile(problem, group.world + first, is_inside, num_padded, tile.outputs,
+                group.blob + first);
   if constexpr (kWithNormal) {
     reverse_layer2<H>(network, tile.masks1, tile.masks2, num_padded, tile.reverse1);
-    backward_layer1<H>(network, tile.reverse1, tile.masks1, num_padded, tile.reverse0,
-                       kTile);
-    with_features(problem.grid.num_features, [&](auto features) {
-      differentiate_tile<features>(problem, unit, tile.reverse0, num_padded,
-                                   tile.gradient);
-    });
+    backward_layer1<H>(network, tile.reverse1, tile.masks1, num_padded, features,
+                       kMaxGroup);
   }
   for (int s = 0; s < num_samples; ++s) {
-    const int64_t i = begin + s;
-    const bool is_inside = tile.positions.is_inside[s] != 0;
-    out.densities[i] = tile.outputs[4 * s];
-    for (int c = 0; c < 3; ++c) out.albedo[3 * i + c] = tile.outputs[4 * s + 1 + c];
-    out.masks[2 * i] = is_inside ? tile.masks1[s] : 0;
-    out.masks[2 * i + 1] = is_inside ? tile.masks2[s] : 0;
-    if constexpr (kWithNormal) {
-      const float pull = -tile.blob[s] * problem.settings.blob_inverse_variance;
-      float* gradient = out.gradients + 3 * i;
-      for (int axis = 0; axis < 3; ++axis) {
-        const float value =
-            tile.gradient[axis * kTile + s] * problem.settings.inverse_extent +
-            pull * tile.positions.world[axis * kTile + s];
-        gradient[axis] = is_inside ? value : 0.0f;
-      }
-      normal_from_gradient(gradient, out.normals + 3 * i);
+    out.densities[i + s] = tile.outputs[4 * s];
+    for (int c = 0; c < 3; ++c) out.albedo[3 * (i + s) + c] = tile.outputs[4 * s + 1 + c];
+    out.masks[2 * (i + s)] = is_inside[s] != 0 ? tile.masks1[s] : 0;
+    out.masks[2 * (i + s) + 1] = is_inside[s] != 0 ? tile.masks2[s] : 0;
+  }
+}
+
+// 5: the gradient of the log-density and the normal.
+RF_STAGE void finish_normals(const FieldProblem<float>& problem,
+                             const FieldOutputs<float>& out, int64_t begin,
+                             int num_samples, const ForwardGroup& group) {
+  for (int s = 0; s < num_samples; ++s) {
+    const float pull = -group.blob[s] * problem.settings.blob_inverse_variance;
+    float* gradient = out.gradients + 3 * (begin + s);
+    for (int axis = 0; axis < 3; ++axis) {
+      const int k = axis * kMaxGroup + s;
+      const float value = group.gradient[k] * problem.settings.inverse_extent +
+                          pull * group.world[k];
+      gradient[axis] = group.is_inside[s] != 0 ? value : 0.0f;
     }
+    normal_from_gradient(gradient, out.normals + 3 * (begin + s));
   }
 }
 
 template <int H, bool kWithNormal>
 void forward_group(const FieldProblem<float>& problem, const FieldOutputs<float>& out,
                    int64_t begin, int64_t end) {
+  // Kept from call to call: fresh memory would fault in page by page.
+  static thread_local const auto group = std::make_unique<ForwardGroup>();
+  const int num_samples = static_cast<int>(end - begin);
+  const int num_padded = round_up(num_samples, kPadding);
   const PackedNetwork<H> network(problem);
   ForwardTile<H> tile;
-  for (int64_t first = begin; first < end; first += kTile) {
-    const int num_samples = static_cast<int>(std::min<int64_t>(kTile, end - first));
-    forward_tile<H, kWithNormal>(problem, network, out, first, num_samples, tile);
+  load_positions(problem, begin, num_samples, group->world, group->unit, kMaxGroup,
+                 group->is_inside);
+  with_features(problem.grid.num_features, [&](auto features) {
+    encode_group<features>(problem, group->unit, kMaxGroup, num_padded, group->features);
+  });
+  for (int first = 0; first < num_samples; first += kTile) {
+    forward_tile<H, kWithNormal>(problem, network, out, begin + first, first,
+                                 std::min(kTile, num_samples - first), *group, tile);
+  }
+  if constexpr (kWithNormal) {
+    with_features(problem.grid.num_features, [&](auto features) {
+      differentiate_group<features>(problem, group->unit, group->features, kMaxGroup,
+                                    num_padded, group->gradient);
+    });
+    finish_normals(problem, out, begin, num_samples, *group);
   }
 }
 
+// A backward keeps a group's positions, directions and features where the scatter will
+// read them; the features and tangents turn into their gradients, tile by tile.
+struct BackwardGroup {
+  alignas(64) float world[3 * kMaxGroup];
+  alignas(64) int32_t is_inside[kMaxGroup];
+  alignas(64) float grad_outputs[kMaxGroup * kFieldOutputs];
+  uint64_t masks1[kMaxGroup];
+  uint64_t masks2[kMaxGroup];
+};
+
 template <int H>
 struct BackwardTile {
-  TilePositions positions;
-  alignas(64) float directions[3 * kTile];
-  alignas(64) float features[kMaxInputs * kTile];
-  alignas(64) float tangents[kMaxInputs * kTile];
   alignas(64) float hidden1[kTile * H];
   alignas(64) float hidden2[kTile * H];
   alignas(64) float tangent1[kTile * H];
   alignas(64) float grad1[kTile * H];
   alignas(64) float grad2[kTile * H];
   alignas(64) float reverse1[kTile * H];
-  alignas(64) float grad_outputs[kTile * kFieldOutputs];
-  uint64_t masks1[kTile];
-  uint64_t masks2[kTile];
 };
 
-// 7, 8: from the saved outputs and the upstream gradients to obar and zbar.
-template <int H, bool kWithNormal>
-void backward_activations(const FieldProblem<float>& problem,
-                          const FieldOutputs<float>& saved,
-                          const FieldUpstreams<float>& upstreams, int64_t begin,
-                          int num_samples, int num_padded, BackwardTile<H>& tile) {
-  std::fill_n(tile.grad_outputs, num_padded * kFieldOutputs, 0.0f);
-  std::fill_n(tile.masks1, num_padded, uint64_t{0});
-  std::fill_n(tile.masks2, num_padded, uint64_t{0});
-  if constexpr (kWithNormal) std::fill_n(tile.directions, 3 * kTile, 0.0f);
-  for (int s = 0; s < num_samples; ++s) {
-    if (tile.positions.is_inside[s] == 0) continue;
-    const int64_t i = begin + s;
-    tile.masks1[s] = saved.masks[2 * i];
-    tile.masks2[s] = saved.masks[2 * i + 1];
-    FieldUpstream<float> upstream{};
-    if (upstreams.densities != nullptr) upstream.density = upstreams.densities[i];
-    if (upstreams.albedo != nullptr) {
-      for (int c = 0; c < 3; ++c) upstream.albedo[c] = upstreams.albedo[3 * i + c];
+// 7, 8: from the saved outputs and the upstream gradients to obar and zbar. Samples that
+// are not inside keep masks of zeros and hence no gradient at all.
+template <bool kWithNormal>
+RF_STAGE void backward_activations(const FieldProblem<float>& problem,
+                                   const FieldOutputs<float>& saved,
+                                   const FieldUpstreams<float>& upstreams,
+                                   int64_t begin, int num_samples, int64_t stride,
+                                   BackwardGroup& group, float* directions) {
+  const int num_padded = round_up(num_samples, kPadding);
+  for (int s = 0; s < num_padded; ++s) {
+    float* grad_outputs = group.grad_outputs + kFieldOutputs * s;
+    float direction[3] = {0.0f, 0.0f, 0.0f};
+    group.masks1[s] = group.masks2[s] = 0;
+    std::fill_n(grad_outputs, kFieldOutputs, 0.0f);
+    if (group.is_inside[s] != 0) {
+      const int64_t i = begin + s;
+      group.masks1[s] = saved.masks[2 * i];
+      group.masks2[s] = saved.masks[2 * i + 1];
+      FieldUpstream<float> upstream{};
+      if (upstreams.densities != nullptr) upstream.density = upstreams.densities[i];
+      if (upstreams.albedo != nullptr) {
+        for (int c = 0; c < 3; ++c) upstream.albedo[c] = upstreams.albedo[3 * i + c];
+      }
+      activation_backward(saved.densities[i], saved.albedo + 3 * i, upstream,
+                          grad_outputs);
+      if constexpr (kWithNormal) {
+        normal_from_gradient_backward(saved.gradients + 3 * i, upstreams.normals + 3 * i,
+                                      direction);
+      }
     }
-    activation_backward(saved.densities[i], saved.albedo + 3 * i, upstream,
-                        tile.grad_outputs + kFieldOutputs * s);
     if constexpr (kWithNormal) {
-      float direction[3];
-      normal_from_gradient_backward(saved.gradients + 3 * i, upstreams.normals + 3 * i,
-                                    direction);
       for (int axis = 0; axis < 3; ++axis) {
-        tile.directions[axis * kTile + s] =
-            direction[axis] * problem.settings.inverse_extent;
+        directions[axis * stride + s] = direction[axis] * problem.settings.inverse_extent;
       }
     }
   }
 }
 
+// The network on one tile; features and tangents [..][stride] are the group's, in and
+// (their gradients) out.
 template <int H, bool kWithNormal>
-void backward_tile(const FieldProblem<float>& problem, const PackedNetwork<H>& network,
-                   const FieldOutputs<float>& saved,
-                   const FieldUpstreams<float>& upstreams,
-                   const FieldScatter<float>& scatter, int64_t begin, int num_samples,
+void backward_tile(const PackedNetwork<H>& network, const uint64_t* masks1,
+                   const uint64_t* masks2, const float* grad_outputs, int num_padded,
+                   int64_t stride, float* features, float* tangents,
                    BackwardTile<H>& tile, PackedGradients<H>& gradients) {
-  const int n = round_up(num_samples, 16);
+  const int n = num_padded;
   const int num_inputs = network.num_inputs;
-  const float* unit = tile.positions.unit;
-  load_positions(problem, begin, num_samples, n, tile.positions);
-  backward_activations<H, kWithNormal>(problem, saved, upstreams, begin, num_samples, n,
-                                       tile);
-  with_features(problem.grid.num_features, [&](auto features) {
-    if constexpr (kWithNormal) {
-      encode_tile_along<features>(problem, unit, tile.directions, n, tile.features,
-                                  tile.tangents);
-    } else {
-      encode_tile<features>(problem, unit, n, tile.features);
-    }
-  });
-  masked_layer1<H>(network, tile.features, network.b1, tile.masks1, n, tile.hidden1);
-  masked_layer2<H>(network, tile.hidden1, tile.masks1, tile.masks2, n, tile.hidden2);
-  backward_outputs<H>(network, tile.grad_outputs, tile.masks2, n, tile.grad2);
-  backward_layer2<H>(network, tile.grad2, tile.masks1, tile.masks2, n, tile.grad1);
-
-  const int64_t column = begin - scatter.first_sample;
-  for (int axis = 0; axis < 3; ++axis) {
-    std::copy_n(unit + axis * kTile, n, scatter.unit + axis * scatter.stride + column);
-  }
-  backward_layer1<H>(network, tile.grad1, tile.masks1, n, scatter.features + column,
-                     scatter.stride);
+  masked_layer1<H>(network, features, stride, network.b1, masks1, n, tile.hidden1);
+  masked_layer2<H>(network, tile.hidden1, masks1, masks2, n, tile.hidden2);
+  backward_outputs<H>(network, grad_outputs, masks2, n, tile.grad2);
+  backward_layer2<H>(network, tile.grad2, masks1, masks2, n, tile.grad1);
   if constexpr (kWithNormal) {
-    masked_layer1<H>(network, tile.tangents, nullptr, tile.masks1, n, tile.tangent1);
-    reverse_layer2<H>(network, tile.masks1, tile.masks2, n, tile.reverse1);
-    backward_layer1<H>(network, tile.reverse1, tile.masks1, n, scatter.reverse + column,
-                       scatter.stride);
-    for (int axis = 0; axis < 3; ++axis) {
-      std::copy_n(tile.directions + axis * kTile, n,
-                  scatter.directions + axis * scatter.stride + column);
-    }
-    add_gated<H>(tile.masks2, tile.tangent1, n, gradients.gate[0]);
-    add_outer_products<H>(tile.reverse1, tile.tangents, kTile, 1, num_inputs, n,
+    masked_layer1<H>(network, tangents, stride, nullptr, masks1, n, tile.tangent1);
+    reverse_layer2<H>(network, masks1, masks2, n, tile.reverse1);
+    add_gated<H>(masks2, tile.tangent1, n, gradients.gate[0]);
+    add_outer_products<H>(tile.reverse1, tangents, stride, 1, num_inputs, n,
                           gradients.w1[0]);
+    backward_layer1<H>(network, tile.reverse1, masks1, n, tangents, stride);
   }
-  add_outer_products<H>(tile.grad1, tile.features, kTile, 1, num_inputs, n,
+  add_outer_products<H>(tile.grad1, features, stride, 1, num_inputs, n,
                         gradients.w1[0]);
+  backward_layer1<H>(network, tile.grad1, masks1, n, features, stride);
   add_outer_products<H>(tile.grad2, tile.hidden1, 1, H, H, n, gradients.w2[0]);
-  add_outer_products<H>(tile.hidden2, tile.grad_outputs, 1, kFieldOutputs,
-                        kFieldOutputs, n, gradients.w3[0]);
+  add_outer_products<H>(tile.hidden2, grad_outputs, 1, kFieldOutputs, kFieldOutputs, n,
+                        gradients.w3[0]);
   add_rows<H>(tile.grad1, n, gradients.b1);
   add_rows<H>(tile.grad2, n, gradients.b2);
   for (int s = 0; s < n; ++s) {
     for (int o = 0; o < kFieldOutputs; ++o) {
-      gradients.b3[o] += tile.grad_outputs[s * kFieldOutputs + o];
+      gradients.b3[o] += grad_outputs[s * kFieldOutputs + o];
     }
   }
 }
@@ -950,13 +1028,36 @@ void backward_group(const FieldProblem<float>& problem, const FieldOutputs<float
                     const FieldUpstreams<float>& upstreams,
                     const FieldScatter<float>& scatter, float* network_gradients,
                     int64_t begin, int64_t end) {
+  static thread_local const auto group = std::make_unique<BackwardGroup>();
+  const int num_samples = static_cast<int>(end - begin);
+  const int num_padded = round_up(num_samples, kPadding);
+  const int64_t stride = scatter.stride;
+  const int64_t column = begin - scatter.first_sample;
+  float* unit = scatter.unit + column;
+  float* features = scatter.features + column;
+  float* directions = kWithNormal ? scatter.directions + column : nullptr;
+  float* tangents = kWithNormal ? scatter.reverse + column : nullptr;
+  load_positions(problem, begin, num_samples, group->world, unit, stride,
+                 group->is_inside);
+  backward_activations<kWithNormal>(problem, saved, upstreams, begin, num_samples,
+                                    stride, *group, directions);
+  with_features(problem.grid.num_features, [&](auto count) {
+    if constexpr (kWithNormal) {
+      encode_group_along<count>(problem, unit, directions, stride, num_padded, features,
+                                tangents);
+    } else {
+      encode_group<count>(problem, unit, stride, num_padded, features);
+    }
+  });
   const PackedNetwork<H> network(problem);
   PackedGradients<H> gradients{};
   BackwardTile<H> tile;
-  for (int64_t first = begin; first < end; first += kTile) {
-    const int num_samples = static_cast<int>(std::min<int64_t>(kTile, end - first));
-    backward_tile<H, kWithNormal>(problem, network, saved, upstreams, scatter, first,
-                                  num_samples, tile, gradients);
+  for (int first = 0; first < num_padded; first += kTile) {
+    backward_tile<H, kWithNormal>(
+        network, group->masks1 + first, group->masks2 + first,
+        group->grad_outputs + kFieldOutputs * first, std::min(kTile, num_padded - first),
+        stride, features + first, kWithNormal ? tangents + first : nullptr, tile,
+        gradients);
   }
   unpack_gradients<H>(problem, network, gradients, network_gradients);
 }
