@@ -212,7 +212,7 @@ def _model_section(content: ReportContent) -> str:
     return f"""<section id="model" aria-labelledby="model-title">
   <h2 id="model-title">The model</h2>
   <div class="stage">
-    <canvas id="viewer" tabindex="0" role="img" data-camera="{camera}" data-spin="true"
+    <canvas id="viewer" tabindex="0" role="img" data-camera="{camera}"
       aria-label="3D model: arrow keys turn it, plus and minus zoom, 0 resets">
     </canvas>
     <p id="viewer-message">Loading the model …</p>

@@ -256,6 +256,5 @@
   message.remove();
   canvas.dataset.ready = "true";
   new ResizeObserver(queue).observe(canvas);
-  const wantsCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  setSpinning(!wantsCalm && canvas.dataset.spin === "true");
+  queue();
 })();
