@@ -186,7 +186,8 @@ def _load(model_class: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
             f"the prior's {weights.path} in {folder} must hold all weights of its "
             f"{part}, but lacks {len(missing)} ({missing[0]}, ...): fetch it again"
         )
-    return model
+    # Older versions do not know `dtype` and load float32.
+    return model if model.dtype is dtype else model.to(dtype)
 
 
 def _load_image_encoder(folder: Path) -> nn.Module | None:
