@@ -74,9 +74,9 @@ class DenoiserConfig:
     """Weight of predicting the target's small image from the text states alone."""
     condition_dropout: float = 0.1
     """Share of samples without any condition."""
-    caption_share: float = 0.2
+    caption_share: float = 0.12
     """Share of samples described by words instead of image tokens."""
-    high_noise_share: float = 0.5
+    high_noise_share: float = 0.75
     """Share of samples whose timestep is drawn from 450 to 999 alone."""
     snr_clip: float = 5.0
     """Clip of the signal-to-noise ratio in the loss weight (min-SNR)."""
@@ -101,10 +101,12 @@ class PriorTrainingConfig:
     """Seconds between checkpoints."""
     num_scored_objects: int = 48
     """Held-out objects of each split that the final scores are measured on."""
+    num_scored_steps: int = 12
+    """DDIM steps of the samples that are scored."""
 
 
 SMOKE = PriorTrainingConfig(
-    data=DataConfig(num_objects=8, objects_per_shard=4),
+    data=DataConfig(num_objects=4, objects_per_shard=2),
     autoencoder=AutoencoderConfig(
         block_channels=(8, 8, 16), steps=4, batch_size=4, full_batch_size=2
     ),
@@ -118,6 +120,7 @@ SMOKE = PriorTrainingConfig(
         steps=2,
         batch_size=4,
     ),
-    num_scored_objects=2,
+    num_scored_objects=1,
+    num_scored_steps=2,
 )
 """Every stage in seconds; learns nothing."""

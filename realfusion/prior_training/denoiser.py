@@ -17,8 +17,6 @@ from transformers import CLIPTokenizer
 from realfusion.prior_training.autoencoder import Progress, training_device
 from realfusion.prior_training.condition_encoder import (
     ConditionEncoder,
-    ViewPredictor,
-    small_pictures,
 )
 from realfusion.prior_training.config import DenoiserConfig, PriorTrainingConfig
 from realfusion.prior_training.dataset import ViewDataset
@@ -84,8 +82,7 @@ class PriorModel(nn.Module):
         super().__init__()
         size = config.data.image_size
         self.encoders = EncoderTrainer(
-            ConditionEncoder(config.denoiser, tokenizer, size),
-            ViewPredictor(config.denoiser.text_width),
+            config.denoiser, ConditionEncoder(config.denoiser, tokenizer, size)
         )
         self.unet = build_unet(config.denoiser, size)
         # On a CPU the plain attention trains 45 % faster than the fused one.
@@ -241,16 +238,14 @@ def _losses(
     noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
     labels = batch.class_labels.to(device)
     with torch.autocast(device.type, torch.bfloat16, config.mixed_precision):
-        states = model.encoders.conditions(
+        states, tokens = model.encoders.conditions(
             batch.references.to(device),
             batch.input_ids.to(device),
             batch.is_image_token.to(device),
         )
         predicted = model.unet(noisy, timesteps, states, class_labels=labels).sample
-        pictures = model.encoders.predictor(states, labels).float()
+        auxiliary = model.encoders.auxiliary_loss(states, tokens, batch, targets)
     loss = denoising_loss(
         predicted.float(), noise, alphas_cumprod, config.denoiser.snr_clip
     )
-    error = (pictures - small_pictures(targets)).square().mean((1, 2, 3))
-    known = batch.has_identity.to(device)
-    return loss, (error * known).sum() / known.sum().clamp(min=1)
+    return loss, auxiliary

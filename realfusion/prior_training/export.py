@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from transformers import CLIPTokenizer
 
 from realfusion.prior_training.config import PriorTrainingConfig
 from realfusion.prior_training.denoiser import PriorModel, build_scheduler
@@ -17,7 +16,6 @@ from realfusion.prior_training.vocabulary import (
     ELEVATION_SUFFIXES,
     SUBJECT_TEMPLATES,
     UNCONDITIONAL_CLASS,
-    build_tokenizer,
 )
 from realfusion.priors.config import PLACEHOLDER
 from realfusion.priors.metadata import METADATA_FILE, PriorMetadata
@@ -28,6 +26,7 @@ def export_prior(
     folder: Path,
     model: PriorModel,
     autoencoder: AutoencoderKL,
+    tokenizer: Path,
     config: PriorTrainingConfig,
     record: dict[str, object],
 ) -> None:
@@ -37,6 +36,7 @@ def export_prior(
         folder: Replaced if it exists.
         model: U-Net and encoders holding the weights to export.
         autoencoder: The whitened autoencoder.
+        tokenizer: Folder of the tokenizer that the model was trained with.
         config: The training's configuration.
         record: Training record (data, steps, hardware, scores) for the JSON file.
     """
@@ -55,16 +55,11 @@ def export_prior(
     conditions.image_encoder.save_pretrained(
         scratch / "image_encoder", dtype=torch.float16
     )
-    build_tokenizer(scratch / "tokenizer", config.denoiser.max_text_length)
+    shutil.copytree(tokenizer, scratch / "tokenizer")
     build_scheduler().save_pretrained(scratch / "scheduler")
     _write_metadata(scratch, config, record)
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
-
-
-def load_tokenizer(folder: Path) -> CLIPTokenizer:
-    """The tokenizer of an exported prior."""
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer")
 
 
 def folder_size_mb(folder: Path) -> float:

@@ -104,6 +104,7 @@ def finish_prior(
             prior,
             split=split,
             num_objects=config.num_scored_objects,
+            num_steps=config.num_scored_steps,
             null_identity=is_null,
             grid_path=grid_path if index == 0 else None,
         )

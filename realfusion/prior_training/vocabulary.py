@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -131,17 +133,31 @@ def _byte_symbols() -> list[str]:
 
 
 def _train_merges(words: list[str]) -> list[tuple[str, str]]:
-    """Byte-pair merges that make each of the words one token."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    """Byte-pair merges that make each of the words one token.
 
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix=_END_OF_WORD))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=10_000,
-        min_frequency=1,
-        end_of_word_suffix=_END_OF_WORD,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(words, trainer)
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [(first, second) for first, second in merges]
+    The most frequent pair first, the alphabetically first among equals: unlike common
+    trainers, the same result every time.
+    """
+    spelled = [[*word[:-1], word[-1] + _END_OF_WORD] for word in words]
+    merges: list[tuple[str, str]] = []
+    while True:
+        counts = Counter(pair for parts in spelled for pair in pairwise(parts))
+        if not counts:
+            return merges
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        spelled = [_merged(parts, best) for parts in spelled]
+
+
+def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    """Joins each occurrence of a pair of neighbours."""
+    result: list[str] = []
+    index = 0
+    while index < len(parts):
+        if tuple(parts[index : index + 2]) == pair:
+            result.append(pair[0] + pair[1])
+            index += 2
+        else:
+            result.append(parts[index])
+            index += 1
+    return result

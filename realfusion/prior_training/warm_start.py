@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from realfusion.prior_training.autoencoder import Progress, training_device
 from realfusion.prior_training.condition_encoder import (
     ConditionEncoder,
+    TokenPredictor,
     ViewPredictor,
     small_pictures,
 )
-from realfusion.prior_training.config import PriorTrainingConfig
+from realfusion.prior_training.config import DenoiserConfig, PriorTrainingConfig
 from realfusion.prior_training.dataset import ViewDataset
 from realfusion.prior_training.prompt_batches import (
     PairBatch,
@@ -29,12 +30,42 @@ _TARGETS_PER_REFERENCE = 2
 
 
 class EncoderTrainer(nn.Module):
-    """The encoders with the head that supervises them."""
+    """The encoders with the two heads that supervise them."""
 
-    def __init__(self, conditions: ConditionEncoder, predictor: ViewPredictor) -> None:
+    def __init__(self, config: DenoiserConfig, conditions: ConditionEncoder) -> None:
         super().__init__()
         self.conditions = conditions
-        self.predictor = predictor
+        self.predictor = ViewPredictor(config.text_width)
+        self.token_predictor = TokenPredictor(
+            config.num_image_tokens * config.text_width
+        )
+
+    def auxiliary_loss(
+        self,
+        states: Float[Tensor, "targets length width"],
+        tokens: Float[Tensor, "targets tokens width"],
+        batch: PairBatch,
+        targets: Float[Tensor, "targets 4 size size"],
+    ) -> Float[Tensor, ""]:
+        """Squared errors of the small pictures predicted from states and from tokens.
+
+        Args:
+            states: Text states of the prompts.
+            tokens: Image tokens of the references.
+            batch: The prompts; those that do not speak of the object do not count.
+            targets: Premultiplied RGBA of the targets.
+        """
+        labels = batch.class_labels.to(states.device)
+        pictures = small_pictures(targets)
+        from_states = self.predictor(states, labels).float() - pictures
+        from_tokens = self.token_predictor(tokens, labels).float() - pictures
+        known = batch.has_identity.to(states.device)
+        seen = known & batch.is_image_token.any(dim=1).to(states.device)
+        total = torch.zeros((), device=states.device)
+        for error, counts in ((from_states, known), (from_tokens, seen)):
+            squared = error.square().mean((1, 2, 3))
+            total = total + (squared * counts).sum() / counts.sum().clamp(min=1)
+        return total
 
 
 def target_images(
@@ -90,15 +121,14 @@ def train_encoders(
             targets_per_reference=_TARGETS_PER_REFERENCE,
             condition_dropout=0.02,
         )
-        pictures = small_pictures(target_images(views, batch).to(device))
+        targets = target_images(views, batch).to(device)
         with torch.autocast(device.type, torch.bfloat16, config.mixed_precision):
-            states = model.conditions(
+            states, tokens = model.conditions(
                 batch.references.to(device),
                 batch.input_ids.to(device),
                 batch.is_image_token.to(device),
             )
-            predicted = model.predictor(states, batch.class_labels.to(device)).float()
-        loss = (predicted - pictures).square().mean()
+            loss = model.auxiliary_loss(states, tokens, batch, targets)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

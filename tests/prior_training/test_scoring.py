@@ -1,0 +1,56 @@
+"""Scores of generated views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from realfusion.prior_training.scoring import (
+    as_record,
+    held_out_views,
+    score_views,
+    write_grid,
+)
+
+
+def test_the_truth_scores_perfectly_and_a_copy_scores_as_a_copy() -> None:
+    views = held_out_views("held_out_families", 3, size=32)
+    perfect = score_views(views.truth, views.truth, guidance_scale=1.0)
+    assert perfect.psnr_db > 50
+    assert perfect.mask_iou == 1
+    assert perfect.identity_top1 == 1
+    assert perfect.view_top1 == 1
+    copies = views.truth[:, :1].expand_as(views.truth)
+    copied = score_views(copies, views.truth, guidance_scale=1.0)
+    assert copied.psnr_db == copied.copy_psnr_db == perfect.copy_psnr_db
+    assert copied.mask_iou == copied.copy_mask_iou < 1
+    assert copied.view_top1 == copied.copy_view_top1 == 1 / 8
+
+
+def test_other_objects_do_not_score_as_the_own_one() -> None:
+    views = held_out_views("held_out_families", 3, size=32)
+    shuffled = score_views(views.truth.roll(1, 0), views.truth, guidance_scale=1.0)
+    assert shuffled.identity_top1 == 0
+
+
+def test_references_are_view_zero_with_straight_alpha() -> None:
+    views = held_out_views("held_out_instances", 2, size=32)
+    rgb, alpha = views.references[:, :3], views.references[:, 3:]
+    torch.testing.assert_close(rgb * alpha + 1 - alpha, views.truth[:, 0])
+    assert rgb.max() <= 1
+
+
+def test_a_grid_shows_reference_samples_and_truth(tmp_path: Path) -> None:
+    views = held_out_views("held_out_instances", 2, size=16)
+    write_grid(tmp_path / "grid.png", views, views.truth, rows=12)
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size == (9 * 16, 4 * 16)
+
+
+def test_records_are_rounded_json_values() -> None:
+    views = held_out_views("held_out_families", 2, size=16)
+    record = as_record(score_views(views.truth, views.truth, guidance_scale=1.0))
+    assert record["num_objects"] == 2
+    assert record["view_top1"] == 1.0

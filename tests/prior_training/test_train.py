@@ -1,0 +1,96 @@
+"""The whole training on the smoke configuration: export, resume, card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from realfusion.cameras.camera import Camera
+from realfusion.prior_training.config import SMOKE, DataConfig
+from realfusion.prior_training.train import train_prior
+from realfusion.priors.config import Prompt
+from realfusion.priors.stable_diffusion import StableDiffusionPrior
+
+Record = tuple[str, int, int, dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    out: Path = tmp_path_factory.mktemp("training")
+    reports: list[Record] = []
+    config = dataclasses.replace(SMOKE, device="cpu")
+    train_prior(config, out, progress=lambda *record: reports.append(record))
+    return out, reports
+
+
+def test_every_stage_reports_its_end(
+    trained: tuple[Path, list[Record]],
+) -> None:
+    last = {stage: (step, total) for stage, step, total, _ in trained[1]}
+    assert set(last) == {
+        "data",
+        "autoencoder",
+        "latents",
+        "encoders",
+        "denoiser",
+        "scores",
+    }
+    assert all(step == total for step, total in last.values())
+
+
+def test_the_export_drives_the_product(trained: tuple[Path, list[Record]]) -> None:
+    folder = trained[0] / "prior"
+    prior = StableDiffusionPrior.from_pretrained(folder)
+    token = prior.encode_image_token(torch.rand(64, 64, 4))
+    assert token is not None
+    assert token.vectors.shape == (4, 32)
+    prior.set_token(token)
+    prompt = Prompt(subject=prior.metadata.subject)
+    conditioning = prior.condition(prompt, [Camera(azimuth_deg=180.0)])
+    assert conditioning.class_labels is not None
+    assert conditioning.class_labels.tolist() == [12]
+    assert prior.image_size == 64
+    assert (
+        load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")[
+            "conv_in.weight"
+        ].dtype
+        is torch.float16
+    )
+
+
+def test_the_card_and_the_record_tell_the_training(
+    trained: tuple[Path, list[Record]],
+) -> None:
+    folder = trained[0] / "prior"
+    record = json.loads((folder / "realfusion_prior.json").read_text())["training"]
+    assert record["objects"] == 4
+    assert record["samples"] == 8
+    assert record["configuration"]["seed"] == 0
+    assert "held_out_families" in record["scores"]
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "| view_top1 |" in card
+    assert (trained[0] / "samples.png").is_file()
+
+
+def test_a_longer_configuration_goes_on_from_the_checkpoint(
+    trained: tuple[Path, list[Record]],
+) -> None:
+    denoiser = dataclasses.replace(SMOKE.denoiser, steps=3)
+    config = dataclasses.replace(SMOKE, device="cpu", denoiser=denoiser)
+    reports: list[Record] = []
+    train_prior(config, trained[0], progress=lambda *record: reports.append(record))
+    steps = [step for stage, step, _, _ in reports if stage == "denoiser"]
+    assert steps == [3]
+    assert not any(stage in ("autoencoder", "encoders") for stage, *_ in reports)
+
+
+def test_a_broken_number_of_objects_is_refused(tmp_path: Path) -> None:
+    data = DataConfig(num_objects=7, objects_per_shard=4)
+    config = dataclasses.replace(SMOKE, data=data)
+    with pytest.raises(ValueError, match="`num_objects` must be a positive multiple"):
+        train_prior(config, tmp_path)
