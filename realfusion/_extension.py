@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
 
@@ -22,10 +23,9 @@ def load() -> ModuleType:
     import torch  # noqa: F401  (loads the libraries the extension links)
 
     try:
-        from realfusion import _C
+        return import_module("realfusion._C")
     except ImportError as error:
         raise MissingKernelsError(
             f"the native kernels of realfusion do not load ({error}); install again "
             "with `pip install .` in this environment, then run `realfusion doctor`"
         ) from error
-    return _C
