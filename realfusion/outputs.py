@@ -42,6 +42,7 @@ PREVIEW_SIZE = 96
 PREVIEW_VIEWS = 4
 SHEET_VIEWS = 8
 DENSITY_CHUNK = 2**19
+DEPTH_PERCENTILES = (1.0, 99.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,9 +191,9 @@ def _write_turntable(
     for index, view in enumerate(cameras):
         pictures.append(render_picture(scene, view, settings.turntable_size))
         listener.advance(index + 1, {})
-    near, far = camera.radius - scene.bound, camera.radius + scene.bound
+    depth_range = _depth_range(pictures, camera)
     frames = [
-        turntable_frame(p.rgba, p.normals, p.depth, depth_range=(near, far))
+        turntable_frame(p.rgba, p.normals, p.depth, depth_range=depth_range)
         for p in pictures
     ]
     write_video(folder.turntable_video, np.stack(frames), settings.turntable_fps)
@@ -208,6 +209,15 @@ def _write_turntable(
     )
     write_png(folder.turntable_sheet, sheet)
     return colours
+
+
+def _depth_range(pictures: list[Picture], camera: Camera) -> tuple[float, float]:
+    """Near and far ends of the depth colours, one pair for all frames."""
+    visible = np.concatenate([p.depth[p.depth > 0.0] for p in pictures])
+    if visible.size == 0:
+        return 0.0, camera.radius
+    near, far = np.percentile(visible, DEPTH_PERCENTILES)
+    return float(near), float(far)
 
 
 def _write_mesh(

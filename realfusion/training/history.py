@@ -29,8 +29,8 @@ class History:
         if not terms:
             return
         self.steps.append(step)
-        for name in terms.keys() - self.terms.keys():
-            self.terms[name] = [None] * (len(self.steps) - 1)
+        for name in terms:
+            self.terms.setdefault(name, [None] * (len(self.steps) - 1))
         for name, column in self.terms.items():
             value = terms.get(name)
             column.append(

@@ -16,6 +16,7 @@ def test_columns_stay_as_long_as_the_steps():
         "loss": [1.0, 3.0, 0.5],
         "prior": [None, 2.0, None],
     }
+    assert list(history.terms) == ["image", "loss", "prior"], "in order of appearance"
 
 
 def test_a_recovery_forgets_what_was_undone():
