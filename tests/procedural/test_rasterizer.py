@@ -44,9 +44,7 @@ def test_weights_are_perspective_correct() -> None:
     expected_depth = 1 / (1 + across * (1 / 4 - 1))
     np.testing.assert_allclose(raster.depth[0, 2, :20], expected_depth, rtol=1e-4)
     expected_weight = across / 4 * expected_depth
-    np.testing.assert_allclose(
-        raster.weights[0, 2, :20, 0], expected_weight, rtol=1e-4
-    )
+    np.testing.assert_allclose(raster.weights[0, 2, :20, 0], expected_weight, rtol=1e-4)
 
 
 def test_views_are_independent() -> None:
