@@ -26,7 +26,7 @@ namespace realfusion {
 namespace {
 
 // Rows below which a second thread is not worth its start.
-constexpr int64_t kRowsPerTask = cpu::kHashGridChunk;
+constexpr int64_t kRowsPerTask = 1024;
 
 void check_cpu_dtype(const char* op, const char* name, const Tensor& tensor) {
   const ScalarType dtype = tensor.scalar_type();

@@ -8,9 +8,10 @@
 
 namespace realfusion::cpu {
 
-// Points a kernel takes through one level before it turns to the next, so that the
-// level's hot entries stay in the cache.
-constexpr int64_t kHashGridChunk = 2048;
+// Points a kernel takes through one level before it turns to the next: enough that the
+// level's part of the table (4 MiB at T = 2^19, F = 2) is read from memory once and
+// reused from the cache. Measured at 2^18 points: 2^11 is 1.5 times slower.
+constexpr int64_t kHashGridChunk = 32768;
 
 template <class T>
 struct HashGridKernels {

@@ -14,25 +14,35 @@ using cpu::kHashGridChunk;
 
 #define RF_INLINE inline __attribute__((always_inline)) RF_LANES_TARGET
 
-// A chunk of positions, transposed. Points outside the unit cube, and the lanes behind
-// the last point, are moved to the centre and weigh nothing.
-struct Chunk {
-  alignas(64) float position[3][kHashGridChunk];
-  alignas(64) float weight[kHashGridChunk];  // 1 or 0
+// A group of points. Those outside the unit cube, and the lanes behind the last point,
+// are moved to its corner and weigh nothing.
+struct LanePoints {
+  Float position[3];
+  Float weight;  // 1 or 0
 };
 
-RF_LANES_TARGET void load_chunk(const float* positions, int64_t begin, int64_t end,
-                                Chunk& chunk) {
-  const int64_t count = end - begin;
-  const int64_t padded = (count + kLanes - 1) / kLanes * kLanes;
-  for (int64_t i = 0; i < padded; ++i) {
-    const float* position = positions + 3 * (begin + i);
-    const bool is_inside = i < count && is_in_unit_cube(position);
-    for (int axis = 0; axis < 3; ++axis) {
-      chunk.position[axis][i] = is_inside ? position[axis] : 0.5f;
+RF_INLINE LanePoints load_points(const float* positions, int64_t count) {
+  LanePoints points;
+  alignas(64) float padded[3 * kLanes];
+  if (count < kLanes) {
+    for (int64_t k = 0; k < 3 * kLanes; ++k) {
+      padded[k] = k < 3 * count ? positions[k] : -1.0f;
     }
-    chunk.weight[i] = is_inside ? 1.0f : 0.0f;
+    positions = padded;
   }
+  load_triplets(positions, points.position);
+  const Float zero = set(0.0f);
+  const Float one = set(1.0f);
+  const Float* p = points.position;
+  const Mask is_inside = both(
+      both(both(is_not_below(p[0], zero), is_not_below(one, p[0])),
+           both(is_not_below(p[1], zero), is_not_below(one, p[1]))),
+      both(is_not_below(p[2], zero), is_not_below(one, p[2])));
+  for (int axis = 0; axis < 3; ++axis) {
+    points.position[axis] = keep(is_inside, points.position[axis]);
+  }
+  points.weight = keep(is_inside, one);
+  return points;
 }
 
 // A level's constants in all lanes.
@@ -96,8 +106,7 @@ RF_INLINE Float blend_of(const LaneLevel& level, Float fraction) {
   return multiply(multiply(fraction, fraction), slope);
 }
 
-// The eight corners of a group of lanes and, if asked for, the slopes
-// d blend / d position of the axes.
+// The eight corners of a group of points.
 struct LaneCorners {
   Int indices[8];
   Float weights[8];
@@ -109,13 +118,13 @@ struct LaneBlend {
   Float fraction[3];
 };
 
-RF_INLINE LaneBlend lane_cell(const LaneLevel& level, const Chunk& chunk, int64_t i,
+RF_INLINE LaneBlend lane_cell(const LaneLevel& level, const LanePoints& points,
                               Int indices[8]) {
   LaneBlend blend;
   Int corner[3];
   RF_UNROLL
   for (int axis = 0; axis < 3; ++axis) {
-    const AxisCell cell = axis_cell(level, load(chunk.position[axis] + i));
+    const AxisCell cell = axis_cell(level, points.position[axis]);
     corner[axis] = cell.corner;
     blend.fraction[axis] = cell.fraction;
     blend.upper[axis] = blend_of(level, cell.fraction);
@@ -134,15 +143,13 @@ RF_INLINE void plane_weights(const LaneBlend& blend, int first, int second,
   weights[3] = multiply(blend.upper[first], blend.upper[second]);
 }
 
-RF_INLINE LaneCorners lane_corners(const LaneLevel& level, const Chunk& chunk,
-                                   int64_t i) {
+RF_INLINE LaneCorners lane_corners(const LaneLevel& level, const LanePoints& points) {
   LaneCorners corners;
-  const LaneBlend blend = lane_cell(level, chunk, i, corners.indices);
+  const LaneBlend blend = lane_cell(level, points, corners.indices);
   Float plane[4];
   plane_weights(blend, 1, 2, plane);
-  const Float weight = load(chunk.weight + i);
-  const Float lower = multiply(blend.lower[0], weight);
-  const Float upper = multiply(blend.upper[0], weight);
+  const Float lower = multiply(blend.lower[0], points.weight);
+  const Float upper = multiply(blend.upper[0], points.weight);
   RF_UNROLL
   for (int c = 0; c < 8; ++c) {
     corners.weights[c] = multiply((c & 1) ? upper : lower, plane[c >> 1]);
@@ -189,13 +196,14 @@ RF_INLINE void store_rows(const Float features[F], float* out, int64_t stride,
 
 template <int F>
 RF_LANES_TARGET void encode_chunk_level(const HashGrid& grid, int l,
-                                        const Chunk& chunk, const float* table,
+                                        const float* positions, const float* table,
                                         float* features, int64_t count) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const LaneLevel level = broadcast(grid, l);
   const float* entries = table + grid.levels[l].offset * F;
   for (int64_t i = 0; i < count; i += kLanes) {
-    const LaneCorners corners = lane_corners(level, chunk, i);
+    const LanePoints points = load_points(positions + 3 * i, count - i);
+    const LaneCorners corners = lane_corners(level, points);
     Float sums[F];
     for (int f = 0; f < F; ++f) sums[f] = set(0.0f);
     RF_UNROLL
@@ -218,13 +226,12 @@ RF_LANES_TARGET void encode(const HashGrid& grid, const float* positions,
                             int64_t end) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const int64_t num_active = int64_t{grid.num_active_levels} * F;
-  Chunk chunk;
   for (int64_t first = begin; first < end; first += kHashGridChunk) {
     const int64_t count = std::min(kHashGridChunk, end - first);
-    load_chunk(positions, first, first + count, chunk);
     float* out = features + first * stride;
     for (int l = 0; l < grid.num_active_levels; ++l) {
-      encode_chunk_level<F>(grid, l, chunk, table, out + int64_t{l} * F, count);
+      encode_chunk_level<F>(grid, l, positions + 3 * first, table,
+                            out + int64_t{l} * F, count);
     }
     if (num_active == stride) continue;
     for (int64_t i = 0; i < count; ++i) {
@@ -258,7 +265,7 @@ RF_INLINE void add_scaled(float* entry, float weight, const float* grad) {
 
 template <int F>
 RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
-                                         const Chunk& chunk, const float* grad,
+                                         const float* positions, const float* grad,
                                          float* grad_table, int64_t count) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const LaneLevel level = broadcast(grid, l);
@@ -266,7 +273,8 @@ RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
   alignas(64) uint32_t indices[8][kLanes];
   alignas(64) float weights[8][kLanes];
   for (int64_t i = 0; i < count; i += kLanes) {
-    const LaneCorners corners = lane_corners(level, chunk, i);
+    const LanePoints points = load_points(positions + 3 * i, count - i);
+    const LaneCorners corners = lane_corners(level, points);
     RF_UNROLL
     for (int c = 0; c < 8; ++c) {
       store(indices[c], corners.indices[c]);
@@ -289,13 +297,11 @@ RF_LANES_TARGET void backward_table(const HashGrid& grid, int first_level,
                                     const float* positions, float* grad_table,
                                     int64_t num_points) {
   const int64_t stride = int64_t{grid.num_levels} * F;
-  Chunk chunk;
   for (int64_t first = 0; first < num_points; first += kHashGridChunk) {
     const int64_t count = std::min(kHashGridChunk, num_points - first);
-    load_chunk(positions, first, first + count, chunk);
     for (int l = first_level; l < grid.num_active_levels; l += level_step) {
       const float* grad = grad_features + first * stride + int64_t{l} * F;
-      scatter_chunk_level<F>(grid, l, chunk, grad, grad_table, count);
+      scatter_chunk_level<F>(grid, l, positions + 3 * first, grad, grad_table, count);
     }
   }
 }
@@ -343,10 +349,12 @@ RF_INLINE Float edge_sum(const LaneBlend& blend, int axis, const Float dots[8]) 
   return sum;
 }
 
+// Adds the level's part to the gradients of a chunk of positions.
 template <int F>
-RF_LANES_TARGET void slope_chunk_level(const HashGrid& grid, int l, const Chunk& chunk,
-                                       const float* grad, const float* table,
-                                       float sums[3][kHashGridChunk], int64_t count) {
+RF_LANES_TARGET void slope_chunk_level(const HashGrid& grid, int l,
+                                       const float* positions, const float* grad,
+                                       const float* table, float* grad_positions,
+                                       int64_t count) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const LaneLevel level = broadcast(grid, l);
   const float* entries = table + grid.levels[l].offset * F;
@@ -358,17 +366,22 @@ RF_LANES_TARGET void slope_chunk_level(const HashGrid& grid, int l, const Chunk&
     }
     Float lane_grad[F];
     for (int f = 0; f < F; ++f) lane_grad[f] = load(rows[f]);
+    const LanePoints points = load_points(positions + 3 * i, count - i);
     Int indices[8];
-    const LaneBlend blend = lane_cell(level, chunk, i, indices);
+    const LaneBlend blend = lane_cell(level, points, indices);
     Float dots[8];
     corner_dots<F>(entries, indices, lane_grad, dots);
     Float slopes[3];
     lane_slopes(level, blend, slopes);
+    alignas(64) float sums[3][kLanes];
     RF_UNROLL
     for (int axis = 0; axis < 3; ++axis) {
-      const Float sum = load(sums[axis] + i);
-      store(sums[axis] + i,
-            multiply_add(slopes[axis], edge_sum(blend, axis, dots), sum));
+      const Float slope = multiply(slopes[axis], points.weight);
+      store(sums[axis], multiply(slope, edge_sum(blend, axis, dots)));
+    }
+    float* out = grad_positions + 3 * i;
+    for (int64_t k = 0; k < num_lanes; ++k) {
+      for (int axis = 0; axis < 3; ++axis) out[3 * k + axis] += sums[axis][k];
     }
   }
 }
@@ -380,21 +393,13 @@ RF_LANES_TARGET void backward_positions(const HashGrid& grid,
                                         float* grad_positions, int64_t begin,
                                         int64_t end) {
   const int64_t stride = int64_t{grid.num_levels} * F;
-  Chunk chunk;
-  alignas(64) float sums[3][kHashGridChunk];
+  std::fill(grad_positions + 3 * begin, grad_positions + 3 * end, 0.0f);
   for (int64_t first = begin; first < end; first += kHashGridChunk) {
     const int64_t count = std::min(kHashGridChunk, end - first);
-    load_chunk(positions, first, first + count, chunk);
-    for (int axis = 0; axis < 3; ++axis) std::fill_n(sums[axis], kHashGridChunk, 0.0f);
     for (int l = 0; l < grid.num_active_levels; ++l) {
-      const float* grad = grad_features + first * stride + int64_t{l} * F;
-      slope_chunk_level<F>(grid, l, chunk, grad, table, sums, count);
-    }
-    for (int64_t i = 0; i < count; ++i) {
-      for (int axis = 0; axis < 3; ++axis) {
-        grad_positions[3 * (first + i) + axis] =
-            chunk.weight[i] > 0.0f ? sums[axis][i] : 0.0f;
-      }
+      slope_chunk_level<F>(grid, l, positions + 3 * first,
+                           grad_features + first * stride + int64_t{l} * F, table,
+                           grad_positions + 3 * first, count);
     }
   }
 }

@@ -114,6 +114,11 @@ RF_LANES_INLINE FloatPair gather_pair(const float* from, Int indices) {
           _mm256_castpd_ps(_mm256_permute4x64_pd(seconds, 0xd8))};
 }
 
+RF_LANES_INLINE void load_triplets(const float* from, Float coordinates[3]) {
+  const Int rows = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21);
+  for (int k = 0; k < 3; ++k) coordinates[k] = gather(from + k, rows);
+}
+
 RF_LANES_INLINE FloatPair interleave(Float a, Float b) {
   const Float low = _mm256_unpacklo_ps(a, b);
   const Float high = _mm256_unpackhi_ps(a, b);

@@ -108,6 +108,26 @@ RF_LANES_INLINE FloatPair gather_pair(const float* from, Int indices) {
           _mm512_permutex2var_ps(low, odds, high)};
 }
 
+// Rows of three neighbours (x y z x y z ...), one result a coordinate.
+RF_LANES_INLINE void load_triplets(const float* from, Float coordinates[3]) {
+  const Float a = load(from);
+  const Float b = load(from + 16);
+  const Float c = load(from + 32);
+  // Lanes 0-10 of x come from a and b, the rest from c; alike for y and z.
+  const Int x_ab = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0);
+  const Int x_c = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29);
+  const Int y_ab = add(x_ab, set(1));
+  const Int y_c = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 18, 21, 24, 27, 30);
+  const Int z_ab = _mm512_setr_epi32(2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 0, 0, 0, 0, 0, 0);
+  const Int z_c = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 22, 25, 28, 31);
+  coordinates[0] =
+      _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, x_ab, b), x_c, c);
+  coordinates[1] =
+      _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, y_ab, b), y_c, c);
+  coordinates[2] =
+      _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, z_ab, b), z_c, c);
+}
+
 // Interleaves two rows: a0 b0 a1 b1 ...; the lower and the upper half of the pairs.
 RF_LANES_INLINE FloatPair interleave(Float a, Float b) {
   const Int low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
