@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "bindings/radiance_field_checks.h"
@@ -82,21 +83,21 @@ void run_forward(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>
 // Memory of one block of samples, reused from block to block.
 template <class T>
 struct Workspace {
-  std::vector<T> scatter;
+  std::unique_ptr<T[]> scatter;  // not zeroed: every column is written before it is read
   std::vector<T> group_gradients;  // [groups, size of the network]
   std::vector<T> gradients;        // [size of the network], their sum
 };
 
 template <class T>
 cpu::FieldScatter<T> lay_out_scatter(const cpu::FieldProblem<T>& problem, int64_t stride,
-                                     std::vector<T>& memory) {
+                                     std::unique_ptr<T[]>& memory) {
   const int64_t num_active =
       problem.grid.num_active_levels * problem.grid.num_features;
   const int64_t rows = problem.with_normals ? 6 + 2 * num_active : 3 + num_active;
-  memory.resize(rows * stride);
+  memory = std::make_unique_for_overwrite<T[]>(rows * stride);
   cpu::FieldScatter<T> scatter{};
   scatter.stride = stride;
-  scatter.unit = memory.data();
+  scatter.unit = memory.get();
   scatter.features = scatter.unit + 3 * stride;
   if (problem.with_normals) {
     scatter.reverse = scatter.features + num_active * stride;

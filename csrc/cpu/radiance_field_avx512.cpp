@@ -14,7 +14,9 @@
 #include <type_traits>
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false, of GCC's own header
+// False, of GCC's own header.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 #if defined(__clang__)
@@ -23,11 +25,12 @@
                           "avx512dq,avx512vl,avx512cd"))),                          \
     apply_to = function)
 #else
+#pragma GCC push_options
 #pragma GCC target( \
     "avx2,fma,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512cd")
 #endif
 
-namespace realfusion::cpu {
+namespace realfusion::cpu::field_avx512 {
 namespace {
 
 struct V {
@@ -158,20 +161,24 @@ struct V {
 };
 
 }  // namespace
-}  // namespace realfusion::cpu
+}  // namespace realfusion::cpu::field_avx512
 
+#define RF_FIELD_NAMESPACE realfusion::cpu::field_avx512
 #include "cpu/radiance_field_simd.h"
+#undef RF_FIELD_NAMESPACE
 
 namespace realfusion::cpu {
 
 FieldKernels<float> field_kernels_avx512(int hidden_width) {
-  return simd_kernels(hidden_width);
+  return field_avx512::simd_kernels(hidden_width);
 }
 
 }  // namespace realfusion::cpu
 
 #if defined(__clang__)
 #pragma clang attribute pop
+#else
+#pragma GCC pop_options
 #endif
 
 #endif  // RF_HAS_X86_SIMD

@@ -1,7 +1,8 @@
 // The radiance field on groups of samples, for one SIMD instruction set. Included by
 // radiance_field_avx2.cpp and radiance_field_avx512.cpp, each of which has switched the
-// compiler to its target and defines the vector class V before; everything here is in
-// an unnamed namespace, so that no function of one target can be linked into another.
+// compiler to its target, names a namespace of its own and defines the vector class V in
+// it; everything here is in an unnamed namespace too, so that no function of one target
+// can be linked into another.
 //
 // Two layouts alternate. The hash grid runs with the samples in the lanes: arrays
 // [feature][sample]. The network runs with the hidden units in the lanes: arrays
@@ -18,7 +19,7 @@
 // 1 gather, 2 forward, 3 activations, 4 reverse pass, 5 gradient; 7-8 activations
 // backward, 9 gather with tangent, 10-12 hidden layers, 13 weights, 14 scatter.
 
-namespace realfusion::cpu {
+namespace RF_FIELD_NAMESPACE {
 namespace {
 
 constexpr int kTile = 128;       // samples
@@ -1125,4 +1126,7 @@ FieldKernels<float> simd_kernels(int hidden_width) {
 }
 
 }  // namespace
-}  // namespace realfusion::cpu
+}  // namespace RF_FIELD_NAMESPACE
+
+#undef RF_UNROLL_ALL
+#undef RF_STAGE
