@@ -14,7 +14,7 @@ from torch import Tensor
 
 from realfusion.prior_training.config import AutoencoderConfig, PriorTrainingConfig
 from realfusion.prior_training.dataset import ViewDataset
-from realfusion.prior_training.training_state import TrainingState
+from realfusion.prior_training.training_state import TrainingState, finite_value
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called with stage, step, total steps and measurements."""
@@ -100,8 +100,10 @@ def train_autoencoder(
             reconstructed = model.decode(mean + noise).sample.float()
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
         loss = reconstruction_loss(reconstructed, images)
+        total = loss + settings.kl_weight * divergence
+        finite_value(total, "the autoencoder", state.step)
         optimizer.zero_grad()
-        (loss + settings.kl_weight * divergence).backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         state.step += 1

@@ -25,7 +25,7 @@ from realfusion.prior_training.prompt_batches import (
     PromptTokenizer,
     random_pairs,
 )
-from realfusion.prior_training.training_state import TrainingState
+from realfusion.prior_training.training_state import TrainingState, finite_value
 from realfusion.prior_training.vocabulary import NUM_CLASSES
 from realfusion.prior_training.warm_start import EncoderTrainer, target_images
 
@@ -197,8 +197,10 @@ def train_denoiser(
             alphas_cumprod[timesteps].to(device),
             config,
         )
+        total = losses[0] + settings.auxiliary_weight * losses[1]
+        finite_value(total, "the denoiser", state.step)
         optimizer.zero_grad()
-        (losses[0] + settings.auxiliary_weight * losses[1]).backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         state.step += 1

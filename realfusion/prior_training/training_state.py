@@ -6,6 +6,7 @@ Written as safetensors and JSON by an atomic rename.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+
+def finite_value(loss: Tensor, stage: str, step: int) -> float:
+    """The value of a loss.
+
+    Raises:
+        FloatingPointError: If it is not finite; the last checkpoint is still good.
+    """
+    value = float(loss.item())
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"the loss of {stage} must stay finite, got {value} at step {step}; the "
+            f"last checkpoint is intact"
+        )
+    return value
 
 
 @dataclass

@@ -24,7 +24,7 @@ from realfusion.prior_training.prompt_batches import (
     PromptTokenizer,
     random_pairs,
 )
-from realfusion.prior_training.training_state import TrainingState
+from realfusion.prior_training.training_state import TrainingState, finite_value
 
 _TARGETS_PER_REFERENCE = 2
 
@@ -129,12 +129,12 @@ def train_encoders(
                 batch.is_image_token.to(device),
             )
             loss = model.auxiliary_loss(states, tokens, batch, targets)
+        losses.append(finite_value(loss, "the encoders", state.step))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         state.step += 1
-        losses.append(loss.item())
         if state.step % 100 == 0 or state.step == settings.warmup_steps:
             recent = {"loss": float(np.mean(losses[-100:]))}
             progress("encoders", state.step, settings.warmup_steps, recent)

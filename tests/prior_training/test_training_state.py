@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
-from realfusion.prior_training.training_state import TrainingState
+from realfusion.prior_training.training_state import TrainingState, finite_value
 
 
 def fresh_state() -> TrainingState:
@@ -60,3 +61,9 @@ def test_swapping_the_average_twice_restores_the_weights() -> None:
     assert not torch.equal(weights, average)
     state.swap_average()
     assert torch.equal(state.model.weight, weights)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_by_name() -> None:
+    assert finite_value(torch.tensor(2.0), "the denoiser", 3) == 2.0
+    with pytest.raises(FloatingPointError, match=r"denoiser must stay finite.*step 3"):
+        finite_value(torch.tensor(float("nan")), "the denoiser", 3)
