@@ -4,6 +4,10 @@
 
 #include "bindings/compositing_checks.h"
 #include "core/volume_rendering.h"
+#include "cpu/simd.h"
+
+// Inlined into one function for each instruction set, which the compiler vectorises.
+#define RF_RAY_LOOP inline __attribute__((always_inline))
 
 namespace realfusion {
 namespace {
@@ -49,63 +53,117 @@ void check_ray_offsets(const char* op, const int64_t* ray_offsets, int64_t num_r
       is_sorted ? "" : ", not ascending");
 }
 
-// The ray's colour (and whatever else is in the channels) and depth. `num_channels` is
-// an integral_constant for the usual counts, so that the loops over it unroll.
-//
-// densities, t, deltas [S], channels [S, C], in; values [C], weights [S], out.
+// One call of the forward: samples [S], channels [S, C], in; values [N, C],
+// transmittance, depth [N], weights [S], out.
+template <typename T>
+struct Forward {
+  const T* densities;
+  const T* channels;
+  const T* t;
+  const T* deltas;
+  const int64_t* ray_offsets;
+  T early_stop_transmittance;
+  T* values;
+  T* transmittance;
+  T* depth;
+  T* weights;
+};
+
+// `num_channels` is an integral_constant for the usual counts, so that the loops over it
+// unroll.
 template <typename T, typename Channels>
-T composite_ray(RayRange range, Channels num_channels, T early_stop_transmittance,
-                const T* densities, const T* channels, const T* t, const T* deltas,
-                T* values, T* depth, T* weights) {
+RF_RAY_LOOP void composite_ray(const Forward<T>& call, Channels num_channels,
+                               int64_t ray) {
+  const RayRange range{call.ray_offsets[ray], call.ray_offsets[ray + 1]};
+  T* values = call.values + ray * num_channels;
   T alphas[kBlock];
   T transmittance = 1;
-  T depth_sum = 0;
+  T depth = 0;
+  std::fill_n(values, static_cast<int64_t>(num_channels), T(0));
   int64_t i = range.begin;
-  while (i < range.end && transmittance >= early_stop_transmittance) {
+  while (i < range.end && transmittance >= call.early_stop_transmittance) {
     const int64_t block = std::min(kBlock, range.end - i);
     for (int64_t k = 0; k < block; ++k) {
-      alphas[k] = alpha_from_optical_depth(densities[i + k] * deltas[i + k]);
+      alphas[k] = alpha_from_optical_depth(call.densities[i + k] * call.deltas[i + k]);
     }
-    for (int64_t k = 0; k < block && transmittance >= early_stop_transmittance; ++k, ++i) {
+    for (int64_t k = 0; k < block && transmittance >= call.early_stop_transmittance;
+         ++k, ++i) {
       const RayStep<T> step = attenuate(transmittance, alphas[k]);
       transmittance = step.transmittance;
-      weights[i] = step.weight;
-      depth_sum += step.weight * t[i];
-      const T* channel = channels + i * num_channels;
+      call.weights[i] = step.weight;
+      depth += step.weight * call.t[i];
+      const T* channel = call.channels + i * num_channels;
       for (int64_t c = 0; c < num_channels; ++c) values[c] += step.weight * channel[c];
     }
   }
-  std::fill(weights + i, weights + range.end, T(0));
-  *depth = depth_sum;
-  return transmittance;
+  std::fill(call.weights + i, call.weights + range.end, T(0));
+  call.transmittance[ray] = transmittance;
+  call.depth[ray] = depth;
 }
 
-// grad_values [C], in; grad_densities [S], grad_channels [S, C], out, zero on entry.
+// One call of the backward: upstream gradients as the outputs above, in; grad_densities
+// [S], grad_channels [S, C], out.
+template <typename T>
+struct Backward {
+  const T* grad_values;
+  const T* grad_transmittance;
+  const T* grad_depth;
+  const T* channels;
+  const T* t;
+  const T* deltas;
+  const int64_t* ray_offsets;
+  const T* weights;
+  const T* transmittance;
+  T early_stop_transmittance;
+  T* grad_densities;
+  T* grad_channels;
+};
+
 template <typename T, typename Channels>
-void composite_ray_backward(RayRange range, Channels num_channels,
-                            T early_stop_transmittance, const T* grad_values,
-                            T grad_opacity, T grad_depth, const T* channels, const T* t,
-                            const T* deltas, const T* weights, T final_transmittance,
-                            T* grad_densities, T* grad_channels) {
+RF_RAY_LOOP void composite_ray(const Backward<T>& call, Channels num_channels,
+                               int64_t ray) {
+  const T* grad_values = call.grad_values + ray * num_channels;
+  const T final_transmittance = call.transmittance[ray];
+  const T grad_opacity = -call.grad_transmittance[ray];
+  const T grad_depth = call.grad_depth[ray];
   RaySuffix<T> suffix;
-  for (int64_t i = range.end - 1; i >= range.begin; --i) {
-    const T weight = weights[i];
-    if (final_transmittance + suffix.weight + weight < early_stop_transmittance) {
-      continue;  // behind the point where the ray was cut off
-    }
-    const T* channel = channels + i * num_channels;
-    T* grad_channel = grad_channels + i * num_channels;
-    T response = grad_depth * t[i];
+  for (int64_t i = call.ray_offsets[ray + 1] - 1; i >= call.ray_offsets[ray]; --i) {
+    const T weight = call.weights[i];
+    const T* channel = call.channels + i * num_channels;
+    T* grad_channel = call.grad_channels + i * num_channels;
+    T response = grad_depth * call.t[i];
     for (int64_t c = 0; c < num_channels; ++c) {
       response += grad_values[c] * channel[c];
       grad_channel[c] = weight * grad_values[c];
     }
-    grad_densities[i] =
-        density_gradient(deltas[i], response, suffix, final_transmittance, grad_opacity);
+    // Behind the point where the ray was cut off, weights and gradients are zero.
+    const bool is_reached = final_transmittance + suffix.weight + weight >=
+                            call.early_stop_transmittance;
+    const T grad = density_gradient(call.deltas[i], response, suffix,
+                                    final_transmittance, grad_opacity);
+    call.grad_densities[i] = is_reached ? grad : T(0);
     suffix.weight += weight;
     suffix.response += weight * response;
   }
 }
+
+template <typename Call, typename Channels>
+void composite_rays(const Call& call, Channels num_channels, int64_t first,
+                    int64_t last) {
+  for (int64_t ray = first; ray < last; ++ray) composite_ray(call, num_channels, ray);
+}
+#if RF_HAS_X86_SIMD
+template <typename Call, typename Channels>
+RF_TARGET_AVX2 void composite_rays_avx2(const Call& call, Channels num_channels,
+                                        int64_t first, int64_t last) {
+  for (int64_t ray = first; ray < last; ++ray) composite_ray(call, num_channels, ray);
+}
+template <typename Call, typename Channels>
+RF_TARGET_AVX512 void composite_rays_avx512(const Call& call, Channels num_channels,
+                                            int64_t first, int64_t last) {
+  for (int64_t ray = first; ray < last; ++ray) composite_ray(call, num_channels, ray);
+}
+#endif
 
 // Calls body with the number of channels, as a constant where it is a usual one: colour
 // 3, colour and normal 6, with one more 7.
@@ -127,37 +185,48 @@ void with_channel_count(int64_t num_channels, const Body& body) {
   }
 }
 
+template <typename Call>
+void run(const Call& call, const CompositeSizes& sizes) {
+  with_channel_count(sizes.num_channels, [&](auto num_channels) {
+    auto rays = composite_rays<Call, decltype(num_channels)>;
+#if RF_HAS_X86_SIMD
+    const SimdLevel level = simd_level();
+    if (level == SimdLevel::avx2) {
+      rays = composite_rays_avx2<Call, decltype(num_channels)>;
+    } else if (level == SimdLevel::avx512) {
+      rays = composite_rays_avx512<Call, decltype(num_channels)>;
+    }
+#endif
+    parallel_for_rays(call.ray_offsets, sizes.num_rays,
+                      [&](int64_t first, int64_t last) {
+                        rays(call, num_channels, first, last);
+                      });
+  });
+}
+
 using Composited = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 template <typename T>
 Composited run_composite(const CompositeSizes& sizes, const Tensor& densities,
                          const Tensor& channels, const Tensor& t, const Tensor& deltas,
                          const Tensor& ray_offsets, T early_stop_transmittance) {
-  const auto [num_rays, num_samples, num_channels] = sizes;
-  auto values = torch::stable::new_zeros(channels, {num_rays, num_channels});
-  auto transmittance = torch::stable::new_empty(channels, {num_rays});
-  auto depth = torch::stable::new_empty(channels, {num_rays});
-  auto weights = torch::stable::new_empty(channels, {num_samples});
-  const int64_t* offsets = ray_offsets.const_data_ptr<int64_t>();
-  const T* densities_in = densities.const_data_ptr<T>();
-  const T* channels_in = channels.const_data_ptr<T>();
-  const T* t_in = t.const_data_ptr<T>();
-  const T* deltas_in = deltas.const_data_ptr<T>();
-  T* values_out = values.mutable_data_ptr<T>();
-  T* transmittance_out = transmittance.mutable_data_ptr<T>();
-  T* depth_out = depth.mutable_data_ptr<T>();
-  T* weights_out = weights.mutable_data_ptr<T>();
-  with_channel_count(num_channels, [&](auto channel_count) {
-    parallel_for_rays(offsets, num_rays, [&](int64_t first, int64_t last) {
-      for (int64_t ray = first; ray < last; ++ray) {
-        transmittance_out[ray] = composite_ray<T>(
-            {offsets[ray], offsets[ray + 1]}, channel_count, early_stop_transmittance,
-            densities_in, channels_in, t_in, deltas_in, values_out + ray * channel_count,
-            depth_out + ray, weights_out);
-      }
-    });
-  });
-  std::fill(weights_out + offsets[num_rays], weights_out + num_samples, T(0));
+  auto values = torch::stable::new_empty(channels, {sizes.num_rays, sizes.num_channels});
+  auto transmittance = torch::stable::new_empty(channels, {sizes.num_rays});
+  auto depth = torch::stable::new_empty(channels, {sizes.num_rays});
+  auto weights = torch::stable::new_empty(channels, {sizes.num_samples});
+  const Forward<T> call{densities.const_data_ptr<T>(),
+                        channels.const_data_ptr<T>(),
+                        t.const_data_ptr<T>(),
+                        deltas.const_data_ptr<T>(),
+                        ray_offsets.const_data_ptr<int64_t>(),
+                        early_stop_transmittance,
+                        values.mutable_data_ptr<T>(),
+                        transmittance.mutable_data_ptr<T>(),
+                        depth.mutable_data_ptr<T>(),
+                        weights.mutable_data_ptr<T>()};
+  run(call, sizes);
+  std::fill(call.weights + call.ray_offsets[sizes.num_rays],
+            call.weights + sizes.num_samples, T(0));
   return {values, transmittance, depth, weights};
 }
 
@@ -167,31 +236,27 @@ std::tuple<Tensor, Tensor> run_composite_backward(
     const Tensor& grad_transmittance, const Tensor& grad_depth, const Tensor& channels,
     const Tensor& t, const Tensor& deltas, const Tensor& ray_offsets,
     const Tensor& weights, const Tensor& transmittance, T early_stop_transmittance) {
-  const auto [num_rays, num_samples, num_channels] = sizes;
-  auto grad_densities = torch::stable::new_zeros(channels, {num_samples});
-  auto grad_channels = torch::stable::new_zeros(channels, {num_samples, num_channels});
-  const int64_t* offsets = ray_offsets.const_data_ptr<int64_t>();
-  const T* grad_values_in = grad_values.const_data_ptr<T>();
-  const T* grad_transmittance_in = grad_transmittance.const_data_ptr<T>();
-  const T* grad_depth_in = grad_depth.const_data_ptr<T>();
-  const T* channels_in = channels.const_data_ptr<T>();
-  const T* t_in = t.const_data_ptr<T>();
-  const T* deltas_in = deltas.const_data_ptr<T>();
-  const T* weights_in = weights.const_data_ptr<T>();
-  const T* transmittance_in = transmittance.const_data_ptr<T>();
-  T* grad_densities_out = grad_densities.mutable_data_ptr<T>();
-  T* grad_channels_out = grad_channels.mutable_data_ptr<T>();
-  with_channel_count(num_channels, [&](auto channel_count) {
-    parallel_for_rays(offsets, num_rays, [&](int64_t first, int64_t last) {
-      for (int64_t ray = first; ray < last; ++ray) {
-        composite_ray_backward<T>(
-            {offsets[ray], offsets[ray + 1]}, channel_count, early_stop_transmittance,
-            grad_values_in + ray * channel_count, -grad_transmittance_in[ray],
-            grad_depth_in[ray], channels_in, t_in, deltas_in, weights_in,
-            transmittance_in[ray], grad_densities_out, grad_channels_out);
-      }
-    });
-  });
+  auto grad_densities = torch::stable::new_empty(channels, {sizes.num_samples});
+  auto grad_channels =
+      torch::stable::new_empty(channels, {sizes.num_samples, sizes.num_channels});
+  const Backward<T> call{grad_values.const_data_ptr<T>(),
+                         grad_transmittance.const_data_ptr<T>(),
+                         grad_depth.const_data_ptr<T>(),
+                         channels.const_data_ptr<T>(),
+                         t.const_data_ptr<T>(),
+                         deltas.const_data_ptr<T>(),
+                         ray_offsets.const_data_ptr<int64_t>(),
+                         weights.const_data_ptr<T>(),
+                         transmittance.const_data_ptr<T>(),
+                         early_stop_transmittance,
+                         grad_densities.mutable_data_ptr<T>(),
+                         grad_channels.mutable_data_ptr<T>()};
+  run(call, sizes);
+  const int64_t num_owned = call.ray_offsets[sizes.num_rays];
+  std::fill(call.grad_densities + num_owned, call.grad_densities + sizes.num_samples,
+            T(0));
+  std::fill(call.grad_channels + num_owned * sizes.num_channels,
+            call.grad_channels + sizes.num_samples * sizes.num_channels, T(0));
   return {grad_densities, grad_channels};
 }
 
