@@ -1,0 +1,66 @@
+"""The floor under a kernel's time: bytes it must move, operations it must do.
+
+Both ceilings are measured in the same process, by a copy and by a matrix product, so
+that threads and other load count for both sides.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def _fastest(run: Callable[[], Any], device: torch.device, rounds: int = 5) -> float:
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@functools.cache
+def bytes_per_second(device: torch.device) -> float:
+    """Bytes a large copy moves in a second, read and written."""
+    source = torch.ones(2**24, device=device)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    seconds = _fastest(lambda: target.copy_(source), device)
+    return 2 * source.numel() * source.element_size() / seconds
+
+
+@functools.cache
+def operations_per_second(device: torch.device) -> float:
+    """Floating-point operations that a float32 matrix product does in a second."""
+    matrix = torch.rand(1024, 1024, device=device)
+    matrix @ matrix
+    return 2 * 1024**3 / _fastest(lambda: matrix @ matrix, device)
+
+
+def record_floor(
+    benchmark: Any, device: torch.device, *, num_bytes: float, num_operations: float
+) -> None:
+    """Add the floor and the distance from it to a finished benchmark's record.
+
+    Args:
+        benchmark: The fixture, after the timed run.
+        device: Where it ran.
+        num_bytes: Bytes that any implementation reads and writes.
+        num_operations: Floating-point operations of the formula.
+    """
+    memory = num_bytes / bytes_per_second(device)
+    arithmetic = num_operations / operations_per_second(device)
+    floor = max(memory, arithmetic)
+    bound = "memory" if memory >= arithmetic else "arithmetic"
+    benchmark.extra_info["floor"] = (
+        f"{1e3 * floor:.3g} ms ({bound}: {num_bytes / 1e6:.3g} MB, "
+        f"{num_operations / 1e6:.3g} MFLOP)"
+    )
+    distance = benchmark.stats.stats.median / floor
+    benchmark.extra_info["distance"] = f"{distance:.3g} times the floor"
