@@ -22,13 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--device cuda: torch finds no CUDA device")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Where the timed code runs: ``--device``."""
     return torch.device(request.config.getoption("--device"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def synchronize(device: torch.device) -> Callable[[], None]:
     """Waits until the device has finished; to be called within the timed function."""
     return torch.cuda.synchronize if device.type == "cuda" else lambda: None
