@@ -430,7 +430,7 @@ struct SecondLayerSums {
 // network], zeroed; the table's gradients [entries, F] are summed by atomics. Launch: as
 // the forward.
 template <int H, int F, bool kWithNormal>
-__global__ void __launch_bounds__(kFieldBlock) field_backward_kernel(
+__global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
     const __grid_constant__ FieldCall call, const __grid_constant__ FieldArrays saved,
     const __grid_constant__ FieldUpstreamArrays upstreams,
     float* __restrict__ block_gradients, float* __restrict__ grad_table) {
