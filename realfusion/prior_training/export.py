@@ -52,6 +52,7 @@ def export_prior(
         dtype = next(part.parameters()).dtype
         part.to(torch.float16).save_pretrained(scratch / name, safe_serialization=True)
         part.to(dtype)
+        _forget_origin(scratch / name / "config.json")
     conditions.image_encoder.save_pretrained(
         scratch / "image_encoder", dtype=torch.float16
     )
@@ -73,6 +74,13 @@ def update_record(folder: Path, entries: dict[str, object]) -> None:
     document = json.loads(path.read_text())
     document["training"] = {**document.get("training", {}), **entries}
     path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _forget_origin(path: Path) -> None:
+    """Removes the folder that a part was loaded from out of its configuration."""
+    document = json.loads(path.read_text())
+    document.pop("_name_or_path", None)
+    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
 def _write_metadata(
