@@ -11,5 +11,6 @@ STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
       "composite_backward(Tensor grad_values, Tensor grad_transmittance, "
       "Tensor grad_depth, Tensor channels, Tensor t, Tensor deltas, "
       "Tensor ray_offsets, Tensor weights, Tensor transmittance, "
-      "float early_stop_transmittance) -> (Tensor grad_densities, Tensor grad_channels)");
+      "float early_stop_transmittance) -> (Tensor grad_densities, Tensor "
+      "grad_channels)");
 }

@@ -2,10 +2,10 @@
 // cuda/radiance_field.cu, Python: realfusion/ops/radiance_field.py.
 #include "bindings/stable.h"
 
-#define REALFUSION_FIELD_SCHEMA                                                     \
-  "Tensor positions, Tensor table, Tensor w1, Tensor b1, Tensor w2, Tensor b2, "    \
-  "Tensor w3, Tensor b3, float[] scales, int[] resolutions, int[] offsets, "        \
-  "int num_features, int num_active_levels, bool is_tiled, bool is_smoothstep, "    \
+#define REALFUSION_FIELD_SCHEMA                                                  \
+  "Tensor positions, Tensor table, Tensor w1, Tensor b1, Tensor w2, Tensor b2, " \
+  "Tensor w3, Tensor b3, float[] scales, int[] resolutions, int[] offsets, "     \
+  "int num_features, int num_active_levels, bool is_tiled, bool is_smoothstep, " \
   "float bound, float blob_density, float blob_radius"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {

@@ -3,8 +3,8 @@
 //
 // Let E(x) be the hash-grid features of a position, W1, W2, W3 an MLP with ReLU, and
 //   s(x) = o_0 + blob(x),  o = W3 relu(W2 relu(W1 E + b1) + b2) + b3.
-// Then density = exp(s), albedo = sigmoid(o_1..3) and normal = -z / |z| with z = grad s:
-// the density's gradient is density * z, so that the normal does not depend on the
+// Then density = exp(s), albedo = sigmoid(o_1..3) and normal = -z / |z| with z = grad
+// s: the density's gradient is density * z, so that the normal does not depend on the
 // density and nothing overflows. The ReLU masks carry the first derivative, so that the
 // second order (from a loss on normals to the weights) needs no activation's curvature:
 //   z = J^T v + grad blob,  v = W1^T m1 W2^T m2 W3[0],  J = dE/dx,
@@ -75,7 +75,7 @@ template <class T>
 struct FieldSample {
   T density;
   T albedo[3];
-  T gradient[3];  // z = grad log-density, 1/unit
+  T gradient[3];   // z = grad log-density, 1/unit
   uint64_t mask1;  // bit k: hidden unit k of layer 1 is active
   uint64_t mask2;
 };
@@ -99,8 +99,8 @@ RF_HOST_DEVICE void to_unit_cube(const FieldSettings<T>& settings, const T posit
 
 template <class T>
 RF_HOST_DEVICE T density_blob(const FieldSettings<T>& settings, const T position[3]) {
-  const T squared = position[0] * position[0] + position[1] * position[1] +
-                    position[2] * position[2];
+  const T squared =
+      position[0] * position[0] + position[1] * position[1] + position[2] * position[2];
   return settings.blob_density *
          exponential(T(-0.5) * settings.blob_inverse_variance * squared);
 }
@@ -119,8 +119,8 @@ RF_HOST_DEVICE T sigmoid(T value) {
 // The divisor of the normal: the length of z, or the least length that counts.
 template <class T>
 RF_HOST_DEVICE T gradient_norm(const T gradient[3]) {
-  const T squared = gradient[0] * gradient[0] + gradient[1] * gradient[1] +
-                    gradient[2] * gradient[2];
+  const T squared =
+      gradient[0] * gradient[0] + gradient[1] * gradient[1] + gradient[2] * gradient[2];
   const T norm = ::sqrt(squared);
   return norm < T(kMinGradientNorm) ? T(kMinGradientNorm) : norm;
 }
@@ -171,9 +171,10 @@ struct DirectionalCorners {
 };
 
 template <class T>
-RF_HOST_DEVICE DirectionalCorners<T> grid_corners_along(
-    const HashGridLevel& level, GridInterpolation interpolation, const T unit[3],
-    const T direction[3]) {
+RF_HOST_DEVICE DirectionalCorners<T> grid_corners_along(const HashGridLevel& level,
+                                                        GridInterpolation interpolation,
+                                                        const T unit[3],
+                                                        const T direction[3]) {
   const GridCornersWithGradients<T> corners =
       grid_corners_with_gradients(level, interpolation, unit);
   DirectionalCorners<T> along;
@@ -229,7 +230,8 @@ RF_HOST_DEVICE FieldSample<T> field_forward(const HashGrid& grid,
   for (int l = 0; l < grid.num_active_levels; ++l) {
     const HashGridLevel& level = grid.levels[l];
     T features[F];
-    encode_level<F>(level, grid.interpolation, unit, table + level.offset * F, features);
+    encode_level<F>(level, grid.interpolation, unit, table + level.offset * F,
+                    features);
     for (int k = 0; k < H; ++k) {
       const T* row = network.w1 + k * num_inputs + l * F;
       RF_UNROLL
@@ -415,7 +417,8 @@ RF_HOST_DEVICE void scatter_level(const HashGridLevel& level,
     T* entry = grad_entries + static_cast<int64_t>(corners.indices[c]) * F;
     RF_UNROLL
     for (int f = 0; f < F; ++f) {
-      entry[f] += corners.weights[c] * grad_features[f] + corners.tangents[c] * reverse[f];
+      entry[f] +=
+          corners.weights[c] * grad_features[f] + corners.tangents[c] * reverse[f];
     }
   }
 }

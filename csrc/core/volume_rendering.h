@@ -7,7 +7,8 @@
 
 namespace realfusion {
 
-// How much of the light a sample stops: optical depth = density (1/unit) * delta (unit).
+// How much of the light a sample stops: optical depth = density (1/unit) * delta
+// (unit).
 template <typename T>
 RF_HOST_DEVICE T alpha_from_optical_depth(T optical_depth) {
   return one_minus_exponential(optical_depth);
@@ -39,9 +40,10 @@ struct RaySuffix {
 // plus the suffix of weights: nothing is subtracted that could cancel.
 template <typename T>
 RF_HOST_DEVICE T density_gradient(T delta, T response, const RaySuffix<T>& suffix,
-                                         T final_transmittance, T grad_opacity) {
+                                  T final_transmittance, T grad_opacity) {
   const T behind = final_transmittance + suffix.weight;
-  return delta * (behind * response - suffix.response + grad_opacity * final_transmittance);
+  return delta *
+         (behind * response - suffix.response + grad_opacity * final_transmittance);
 }
 
 }  // namespace realfusion

@@ -37,8 +37,9 @@ void parallel_for_rays(const int64_t* ray_offsets, int64_t num_rays, const Body&
   const int64_t* end = ray_offsets + num_rays;
   torch::stable::parallel_for(0, num_owned, kGrain, [&](int64_t from, int64_t to) {
     const int64_t first = std::lower_bound(ray_offsets, end, from) - ray_offsets;
-    const int64_t last =
-        to == num_owned ? num_rays : std::lower_bound(ray_offsets, end, to) - ray_offsets;
+    const int64_t last = to == num_owned
+                             ? num_rays
+                             : std::lower_bound(ray_offsets, end, to) - ray_offsets;
     body(first, last);
   });
 }
@@ -69,8 +70,8 @@ struct Forward {
   T* weights;
 };
 
-// `num_channels` is an integral_constant for the usual counts, so that the loops over it
-// unroll.
+// `num_channels` is an integral_constant for the usual counts, so that the loops over
+// it unroll.
 template <typename T, typename Channels>
 RF_RAY_LOOP void composite_ray(const Forward<T>& call, Channels num_channels,
                                int64_t ray) {
@@ -137,8 +138,8 @@ RF_RAY_LOOP void composite_ray(const Backward<T>& call, Channels num_channels,
       grad_channel[c] = weight * grad_values[c];
     }
     // Behind the point where the ray was cut off, weights and gradients are zero.
-    const bool is_reached = final_transmittance + suffix.weight + weight >=
-                            call.early_stop_transmittance;
+    const bool is_reached =
+        final_transmittance + suffix.weight + weight >= call.early_stop_transmittance;
     const T grad = density_gradient(call.deltas[i], response, suffix,
                                     final_transmittance, grad_opacity);
     call.grad_densities[i] = is_reached ? grad : T(0);
@@ -197,10 +198,9 @@ void run(const Call& call, const CompositeSizes& sizes) {
       rays = composite_rays_avx512<Call, decltype(num_channels)>;
     }
 #endif
-    parallel_for_rays(call.ray_offsets, sizes.num_rays,
-                      [&](int64_t first, int64_t last) {
-                        rays(call, num_channels, first, last);
-                      });
+    parallel_for_rays(
+        call.ray_offsets, sizes.num_rays,
+        [&](int64_t first, int64_t last) { rays(call, num_channels, first, last); });
   });
 }
 
@@ -210,7 +210,8 @@ template <typename T>
 Composited run_composite(const CompositeSizes& sizes, const Tensor& densities,
                          const Tensor& channels, const Tensor& t, const Tensor& deltas,
                          const Tensor& ray_offsets, T early_stop_transmittance) {
-  auto values = torch::stable::new_empty(channels, {sizes.num_rays, sizes.num_channels});
+  auto values =
+      torch::stable::new_empty(channels, {sizes.num_rays, sizes.num_channels});
   auto transmittance = torch::stable::new_empty(channels, {sizes.num_rays});
   auto depth = torch::stable::new_empty(channels, {sizes.num_rays});
   auto weights = torch::stable::new_empty(channels, {sizes.num_samples});
@@ -278,14 +279,15 @@ Composited composite(const Tensor& densities, const Tensor& channels, const Tens
 }
 
 std::tuple<Tensor, Tensor> composite_backward(
-    const Tensor& grad_values, const Tensor& grad_transmittance, const Tensor& grad_depth,
-    const Tensor& channels, const Tensor& t, const Tensor& deltas,
-    const Tensor& ray_offsets, const Tensor& weights, const Tensor& transmittance,
-    double early_stop_transmittance) {
+    const Tensor& grad_values, const Tensor& grad_transmittance,
+    const Tensor& grad_depth, const Tensor& channels, const Tensor& t,
+    const Tensor& deltas, const Tensor& ray_offsets, const Tensor& weights,
+    const Tensor& transmittance, double early_stop_transmittance) {
   const char* op = "composite_backward";
   const CompositeSizes sizes = check_composite(op, channels, t, deltas, ray_offsets);
   const ScalarType dtype = channels.scalar_type();
-  check_tensor(op, "grad_values", grad_values, {sizes.num_rays, sizes.num_channels}, dtype);
+  check_tensor(op, "grad_values", grad_values, {sizes.num_rays, sizes.num_channels},
+               dtype);
   check_tensor(op, "grad_transmittance", grad_transmittance, {sizes.num_rays}, dtype);
   check_tensor(op, "grad_depth", grad_depth, {sizes.num_rays}, dtype);
   check_tensor(op, "weights", weights, {sizes.num_samples}, dtype);
@@ -298,9 +300,10 @@ std::tuple<Tensor, Tensor> composite_backward(
         ray_offsets, weights, transmittance, early_stop_transmittance);
   }
   check_dtype(op, "channels", channels, ScalarType::Float);
-  return run_composite_backward<float>(
-      sizes, grad_values, grad_transmittance, grad_depth, channels, t, deltas,
-      ray_offsets, weights, transmittance, static_cast<float>(early_stop_transmittance));
+  return run_composite_backward<float>(sizes, grad_values, grad_transmittance,
+                                       grad_depth, channels, t, deltas, ray_offsets,
+                                       weights, transmittance,
+                                       static_cast<float>(early_stop_transmittance));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The radiance field's operators on the CPU: allocation, threads, and the order of sums,
-// which is the same for any number of threads.
+// The radiance field's operators on the CPU: allocation, threads, and the order of
+// sums, which is the same for any number of threads.
 #include "cpu/radiance_field.h"
 
 #include <algorithm>
@@ -70,7 +70,8 @@ cpu::FieldProblem<T> make_problem(const FieldArguments& field,
 }
 
 template <class T>
-void run_forward(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>& problem,
+void run_forward(const cpu::FieldKernels<T>& kernels,
+                 const cpu::FieldProblem<T>& problem,
                  const cpu::FieldOutputs<T>& outputs) {
   const int64_t size = group_size(problem.num_samples);
   const int64_t num_groups = (problem.num_samples + size - 1) / size;
@@ -83,16 +84,15 @@ void run_forward(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>
 // Memory of one block of samples, reused from block to block.
 template <class T>
 struct Workspace {
-  std::unique_ptr<T[]> scatter;  // not zeroed: every column is written before it is read
+  std::unique_ptr<T[]> scatter;    // not zeroed: written before it is read
   std::vector<T> group_gradients;  // [groups, size of the network]
   std::vector<T> gradients;        // [size of the network], their sum
 };
 
 template <class T>
-cpu::FieldScatter<T> lay_out_scatter(const cpu::FieldProblem<T>& problem, int64_t stride,
-                                     std::unique_ptr<T[]>& memory) {
-  const int64_t num_active =
-      problem.grid.num_active_levels * problem.grid.num_features;
+cpu::FieldScatter<T> lay_out_scatter(const cpu::FieldProblem<T>& problem,
+                                     int64_t stride, std::unique_ptr<T[]>& memory) {
+  const int64_t num_active = problem.grid.num_active_levels * problem.grid.num_features;
   const int64_t rows = problem.with_normals ? 6 + 2 * num_active : 3 + num_active;
   memory = std::make_unique_for_overwrite<T[]>(rows * stride);
   cpu::FieldScatter<T> scatter{};
@@ -109,7 +109,8 @@ cpu::FieldScatter<T> lay_out_scatter(const cpu::FieldProblem<T>& problem, int64_
 // One thread owns a level, or a range of its entries where there are more threads than
 // levels; the finest levels, which miss the cache, come first.
 template <class T>
-void run_scatter(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>& problem,
+void run_scatter(const cpu::FieldKernels<T>& kernels,
+                 const cpu::FieldProblem<T>& problem,
                  const cpu::FieldScatter<T>& scatter, T* grad_table,
                  int64_t num_samples) {
   const int num_levels = problem.grid.num_active_levels;
@@ -120,10 +121,9 @@ void run_scatter(const cpu::FieldKernels<T>& kernels, const cpu::FieldProblem<T>
     const int level = num_levels - 1 - static_cast<int>(item / num_parts);
     const int64_t part = item % num_parts;
     const int64_t size = problem.grid.levels[level].size;
-    kernels.scatter(problem, scatter, level,
-                    static_cast<uint32_t>(size * part / num_parts),
-                    static_cast<uint32_t>(size * (part + 1) / num_parts), grad_table,
-                    num_samples);
+    kernels.scatter(
+        problem, scatter, level, static_cast<uint32_t>(size * part / num_parts),
+        static_cast<uint32_t>(size * (part + 1) / num_parts), grad_table, num_samples);
   });
 }
 
@@ -191,9 +191,9 @@ const T* pointer_or_null(const std::optional<Tensor>& tensor) {
 }
 
 template <class T>
-FieldBackwardResult backward(const FieldArguments& field, const FieldNetwork<T>& network,
-                             const Tensor& positions, const Tensor& table,
-                             const cpu::FieldOutputs<T>& saved,
+FieldBackwardResult backward(const FieldArguments& field,
+                             const FieldNetwork<T>& network, const Tensor& positions,
+                             const Tensor& table, const cpu::FieldOutputs<T>& saved,
                              const cpu::FieldUpstreams<T>& upstreams) {
   const bool with_normals = upstreams.normals != nullptr;
   const cpu::FieldProblem<T> problem =
@@ -226,13 +226,15 @@ void check_cpu_dtype(const char* op, const Tensor& positions) {
                    detail::describe_dtype(dtype));
 }
 
-FieldForwardResult radiance_field(
-    const Tensor& positions, const Tensor& table, const Tensor& w1, const Tensor& b1,
-    const Tensor& w2, const Tensor& b2, const Tensor& w3, const Tensor& b3,
-    std::vector<double> scales, std::vector<int64_t> resolutions,
-    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
-    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
-    double blob_radius, bool with_normals) {
+FieldForwardResult radiance_field(const Tensor& positions, const Tensor& table,
+                                  const Tensor& w1, const Tensor& b1, const Tensor& w2,
+                                  const Tensor& b2, const Tensor& w3, const Tensor& b3,
+                                  std::vector<double> scales,
+                                  std::vector<int64_t> resolutions,
+                                  std::vector<int64_t> offsets, int64_t num_features,
+                                  int64_t num_active_levels, bool is_tiled,
+                                  bool is_smoothstep, double bound, double blob_density,
+                                  double blob_radius, bool with_normals) {
   const char* op = "radiance_field";
   const FieldArguments field =
       check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
@@ -248,12 +250,14 @@ FieldForwardResult radiance_field(
 }
 
 template <class T>
-FieldBackwardResult backward_of_type(
-    const FieldArguments& field, const FieldNetwork<T>& network, const Tensor& positions,
-    const Tensor& table, const std::optional<Tensor>& grad_densities,
-    const std::optional<Tensor>& grad_albedo, const std::optional<Tensor>& grad_normals,
-    const Tensor& densities, const Tensor& albedo, const Tensor& gradients,
-    const Tensor& masks) {
+FieldBackwardResult backward_of_type(const FieldArguments& field,
+                                     const FieldNetwork<T>& network,
+                                     const Tensor& positions, const Tensor& table,
+                                     const std::optional<Tensor>& grad_densities,
+                                     const std::optional<Tensor>& grad_albedo,
+                                     const std::optional<Tensor>& grad_normals,
+                                     const Tensor& densities, const Tensor& albedo,
+                                     const Tensor& gradients, const Tensor& masks) {
   // The kernels take the forward's outputs as they were written, and only read them.
   cpu::FieldOutputs<T> saved{};
   saved.densities = const_cast<T*>(densities.const_data_ptr<T>());

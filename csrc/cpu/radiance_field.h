@@ -64,8 +64,8 @@ struct FieldKernels {
   void (*forward)(const FieldProblem<T>& problem, const FieldOutputs<T>& outputs,
                   int64_t begin, int64_t end);
   // Takes the samples begin..end, at most kMaxFieldGroup of them and within the block
-  // of `scatter`, and writes their columns of it. `network_gradients` is added to: one buffer, laid out by
-  // field_network_gradients.
+  // of `scatter`, and writes their columns of it. `network_gradients` is added to: one
+  // buffer, laid out by field_network_gradients.
   void (*backward)(const FieldProblem<T>& problem, const FieldOutputs<T>& saved,
                    const FieldUpstreams<T>& upstreams, const FieldScatter<T>& scatter,
                    T* network_gradients, int64_t begin, int64_t end);

@@ -20,8 +20,8 @@
 #endif
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,popcnt,lzcnt"))), \
-                             apply_to = function)
+#pragma clang attribute push( \
+    __attribute__((target("avx2,fma,bmi,bmi2,popcnt,lzcnt"))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,bmi,bmi2,popcnt,lzcnt")
@@ -88,8 +88,8 @@ struct V {
   // Pairs of floats, 8 bytes at base + 8 index, into their first and second halves.
   static void gather_pairs(const float* base, Int index, Float& first, Float& second) {
     const double* pairs = reinterpret_cast<const double*>(base);
-    const Float low = _mm256_castpd_ps(
-        _mm256_i32gather_pd(pairs, _mm256_castsi256_si128(index), 8));
+    const Float low =
+        _mm256_castpd_ps(_mm256_i32gather_pd(pairs, _mm256_castsi256_si128(index), 8));
     const Float high = _mm256_castpd_ps(
         _mm256_i32gather_pd(pairs, _mm256_extracti128_si256(index, 1), 8));
     first = in_order(_mm256_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0)));
@@ -122,7 +122,8 @@ struct V {
       *entry += *value;
     } else if constexpr (F == 2) {
       const __m128 a = _mm_castpd_ps(_mm_load_sd(reinterpret_cast<double*>(entry)));
-      const __m128 b = _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(value)));
+      const __m128 b =
+          _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(value)));
       _mm_store_sd(reinterpret_cast<double*>(entry), _mm_castps_pd(_mm_add_ps(a, b)));
     } else if constexpr (F == 4) {
       _mm_storeu_ps(entry, _mm_add_ps(_mm_loadu_ps(entry), _mm_loadu_ps(value)));
@@ -140,7 +141,8 @@ struct V {
     _mm_storeu_ps(out, _mm_add_ps(sums, _mm_loadu_ps(start)));
   }
 
-  // The first `num_columns` columns of a [kLanes][kColumns] matrix, as rows of `stride`.
+  // The first `num_columns` columns of a [kLanes][kColumns] matrix, as rows of
+  // `stride`.
   template <int kColumns>
   static void transpose(const float* matrix, float* out, int64_t stride,
                         int num_columns) {

@@ -20,9 +20,9 @@
 #endif
 
 #if defined(__clang__)
-#pragma clang attribute push(                                                       \
-    __attribute__((target("avx2,fma,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,"        \
-                          "avx512dq,avx512vl,avx512cd"))),                          \
+#pragma clang attribute push(                                                \
+    __attribute__((target("avx2,fma,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw," \
+                          "avx512dq,avx512vl,avx512cd"))),                   \
     apply_to = function)
 #else
 #pragma GCC push_options
@@ -84,14 +84,14 @@ struct V {
   }
   // Pairs of floats, 8 bytes at base + 8 index, into their first and second halves.
   static void gather_pairs(const float* base, Int index, Float& first, Float& second) {
-    const Float low = _mm512_castpd_ps(
-        _mm512_i32gather_pd(_mm512_castsi512_si256(index), base, 8));
+    const Float low =
+        _mm512_castpd_ps(_mm512_i32gather_pd(_mm512_castsi512_si256(index), base, 8));
     const Float high = _mm512_castpd_ps(
         _mm512_i32gather_pd(_mm512_extracti64x4_epi64(index, 1), base, 8));
-    const Int even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
-                                       28, 30);
-    const Int odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27,
-                                      29, 31);
+    const Int even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const Int odd =
+        _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     first = _mm512_permutex2var_ps(low, even, high);
     second = _mm512_permutex2var_ps(low, odd, high);
   }
@@ -102,10 +102,10 @@ struct V {
     if constexpr (F == 1) {
       store(p, a[0]);
     } else if constexpr (F == 2) {
-      const Int low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22,
-                                        7, 23);
-      const Int high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-                                         30, 15, 31);
+      const Int low =
+          _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const Int high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                         14, 30, 15, 31);
       store(p, _mm512_permutex2var_ps(a[0], low, a[1]));
       store(p + 16, _mm512_permutex2var_ps(a[0], high, a[1]));
     } else {
@@ -123,7 +123,8 @@ struct V {
       *entry += *value;
     } else if constexpr (F == 2) {
       const __m128 a = _mm_castpd_ps(_mm_load_sd(reinterpret_cast<double*>(entry)));
-      const __m128 b = _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(value)));
+      const __m128 b =
+          _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(value)));
       _mm_store_sd(reinterpret_cast<double*>(entry), _mm_castps_pd(_mm_add_ps(a, b)));
     } else if constexpr (F == 4) {
       _mm_storeu_ps(entry, _mm_add_ps(_mm_loadu_ps(entry), _mm_loadu_ps(value)));
@@ -135,8 +136,10 @@ struct V {
 
   // out[i] = start[i] + the sum of the lanes of a[i], for four vectors.
   static void store_sums(float* out, const Float a[4], const float start[4]) {
-    const Float ab = add(_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
-    const Float cd = add(_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
+    const Float ab =
+        add(_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1]));
+    const Float cd =
+        add(_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3]));
     const __m512d low = _mm512_unpacklo_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
     const __m512d high = _mm512_unpackhi_pd(_mm512_castps_pd(ab), _mm512_castps_pd(cd));
     const Float abcd = add(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
@@ -147,7 +150,8 @@ struct V {
     _mm_storeu_ps(out, _mm_add_ps(quarter, _mm_loadu_ps(start)));
   }
 
-  // The first `num_columns` columns of a [kLanes][kColumns] matrix, as rows of `stride`.
+  // The first `num_columns` columns of a [kLanes][kColumns] matrix, as rows of
+  // `stride`.
   template <int kColumns>
   static void transpose(const float* matrix, float* out, int64_t stride,
                         int num_columns) {

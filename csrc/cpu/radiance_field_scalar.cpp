@@ -49,8 +49,9 @@ FieldUpstream<T> load_upstream(const FieldUpstreams<T>& upstreams, int64_t i) {
 
 template <class T, int H, int F, bool kWithNormal>
 void backward_samples(const FieldProblem<T>& problem, const FieldOutputs<T>& saved,
-                      const FieldUpstreams<T>& upstreams, const FieldScatter<T>& scatter,
-                      T* network_gradients, int64_t begin, int64_t end) {
+                      const FieldUpstreams<T>& upstreams,
+                      const FieldScatter<T>& scatter, T* network_gradients,
+                      int64_t begin, int64_t end) {
   const int num_active = problem.grid.num_active_levels * F;
   const FieldNetworkGradients<T> gradients =
       field_network_gradients(network_gradients, problem.grid.num_levels * F, H);
@@ -101,7 +102,8 @@ void scatter_samples(const FieldProblem<T>& problem, const FieldScatter<T>& scat
     T reverse[F] = {};
     for (int f = 0; f < F; ++f) {
       features[f] = scatter.features[(level_index * F + f) * stride + i];
-      if (with_normals) reverse[f] = scatter.reverse[(level_index * F + f) * stride + i];
+      if (with_normals)
+        reverse[f] = scatter.reverse[(level_index * F + f) * stride + i];
     }
     scatter_level<F>(level, problem.grid.interpolation, unit, direction, features,
                      reverse, entries, first_entry, last_entry);

@@ -48,10 +48,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> composite(
 }
 
 std::tuple<Tensor, Tensor> composite_backward(
-    const Tensor& grad_values, const Tensor& grad_transmittance, const Tensor& grad_depth,
-    const Tensor& channels, const Tensor& t, const Tensor& deltas,
-    const Tensor& ray_offsets, const Tensor& weights, const Tensor& transmittance,
-    double early_stop_transmittance) {
+    const Tensor& grad_values, const Tensor& grad_transmittance,
+    const Tensor& grad_depth, const Tensor& channels, const Tensor& t,
+    const Tensor& deltas, const Tensor& ray_offsets, const Tensor& weights,
+    const Tensor& transmittance, double early_stop_transmittance) {
   const char* op = "composite_backward";
   check_dtype(op, "channels", channels, ScalarType::Float);
   const CompositeSizes sizes = check_composite(op, channels, t, deltas, ray_offsets);

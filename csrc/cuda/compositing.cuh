@@ -44,11 +44,12 @@ __device__ inline float sum_over_warp(float value) {
 
 // densities [S], in; values [N, C], transmittance [N], depth [N], weights [S] (zeroed),
 // out. Launch: 32 threads a ray.
-__global__ void __launch_bounds__(kCompositeBlock) composite_kernel(
-    const __grid_constant__ CompositeSamples samples,
-    const float* __restrict__ densities, float early_stop_transmittance,
-    float* __restrict__ values, float* __restrict__ transmittance,
-    float* __restrict__ depth, float* __restrict__ weights) {
+__global__ void __launch_bounds__(kCompositeBlock)
+    composite_kernel(const __grid_constant__ CompositeSamples samples,
+                     const float* __restrict__ densities,
+                     float early_stop_transmittance, float* __restrict__ values,
+                     float* __restrict__ transmittance, float* __restrict__ depth,
+                     float* __restrict__ weights) {
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   if (ray >= samples.num_rays) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
@@ -116,13 +117,15 @@ struct CompositeUpstream {
   const float* weights;
 };
 
-// grad_densities [S] and grad_channels [S, C], zeroed, out. The lanes walk each ray from
-// its end, so that sums over the samples behind one are sums over lower lanes. Launch:
-// 32 threads a ray.
-__global__ void __launch_bounds__(kCompositeBlock) composite_backward_kernel(
-    const __grid_constant__ CompositeSamples samples,
-    const __grid_constant__ CompositeUpstream upstream, float early_stop_transmittance,
-    float* __restrict__ grad_densities, float* __restrict__ grad_channels) {
+// grad_densities [S] and grad_channels [S, C], zeroed, out. The lanes walk each ray
+// from its end, so that sums over the samples behind one are sums over lower lanes.
+// Launch: 32 threads a ray.
+__global__ void __launch_bounds__(kCompositeBlock)
+    composite_backward_kernel(const __grid_constant__ CompositeSamples samples,
+                              const __grid_constant__ CompositeUpstream upstream,
+                              float early_stop_transmittance,
+                              float* __restrict__ grad_densities,
+                              float* __restrict__ grad_channels) {
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   if (ray >= samples.num_rays) return;
   const int lane = static_cast<int>(threadIdx.x % 32);

@@ -33,8 +33,9 @@ struct FieldLaunch {
   unsigned blocks;
 };
 
-FieldLaunch plan_launch(const char* op, const FieldArguments& field, int64_t num_samples,
-                        int device, bool is_backward, bool with_normals) {
+FieldLaunch plan_launch(const char* op, const FieldArguments& field,
+                        int64_t num_samples, int device, bool is_backward,
+                        bool with_normals) {
   const auto shared_bytes = [&](bool weights_in_shared) {
     return static_cast<int64_t>(sizeof(float)) *
            field_shared_floats(static_cast<int>(field.hidden_width),
@@ -101,27 +102,30 @@ void dispatch_field(const FieldArguments& field, bool with_normals,
 FieldCall make_call(const FieldArguments& field, const FieldNetwork<float>& network,
                     const Tensor& positions, const Tensor& table,
                     bool weights_in_shared) {
-  return {field.grid,
-          make_field_settings<float>(field.bound, field.blob_density, field.blob_radius),
-          network,
-          table.const_data_ptr<float>(),
-          positions.const_data_ptr<float>(),
-          positions.size(0),
-          weights_in_shared};
+  return {
+      field.grid,
+      make_field_settings<float>(field.bound, field.blob_density, field.blob_radius),
+      network,
+      table.const_data_ptr<float>(),
+      positions.const_data_ptr<float>(),
+      positions.size(0),
+      weights_in_shared};
 }
 
-FieldForwardResult radiance_field(
-    const Tensor& positions, const Tensor& given_table, const Tensor& w1,
-    const Tensor& b1, const Tensor& w2, const Tensor& b2, const Tensor& w3,
-    const Tensor& b3, std::vector<double> scales, std::vector<int64_t> resolutions,
-    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
-    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
-    double blob_radius, bool with_normals) {
+FieldForwardResult radiance_field(const Tensor& positions, const Tensor& given_table,
+                                  const Tensor& w1, const Tensor& b1, const Tensor& w2,
+                                  const Tensor& b2, const Tensor& w3, const Tensor& b3,
+                                  std::vector<double> scales,
+                                  std::vector<int64_t> resolutions,
+                                  std::vector<int64_t> offsets, int64_t num_features,
+                                  int64_t num_active_levels, bool is_tiled,
+                                  bool is_smoothstep, double bound, double blob_density,
+                                  double blob_radius, bool with_normals) {
   const char* op = "radiance_field";
   const FieldArguments field =
-      check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                  bound, blob_density, blob_radius);
+      check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales,
+                  resolutions, offsets, num_features, num_active_levels, is_tiled,
+                  is_smoothstep, bound, blob_density, blob_radius);
   check_dtype(op, "positions", positions, ScalarType::Float);
   const DeviceGuard guard(positions.get_device_index());
   const Tensor table = aligned(given_table);
@@ -138,12 +142,10 @@ FieldForwardResult radiance_field(
     arrays.normals = normals.mutable_data_ptr<float>();
     arrays.gradients = gradients.mutable_data_ptr<float>();
   }
-  const FieldLaunch launch = plan_launch(op, field, num_samples,
-                                         positions.get_device_index(), false,
-                                         with_normals);
-  const FieldCall call =
-      make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table,
-                launch.weights_in_shared);
+  const FieldLaunch launch = plan_launch(
+      op, field, num_samples, positions.get_device_index(), false, with_normals);
+  const FieldCall call = make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3),
+                                   positions, table, launch.weights_in_shared);
   dispatch_field(field, with_normals, [&](auto width, auto features, auto normal) {
     const auto kernel = field_forward_kernel<width(), features(), normal()>;
     allow_shared_memory(kernel, launch.shared_bytes);
@@ -163,7 +165,8 @@ FieldBackwardResult split_gradients(const Tensor& buffer, const Tensor& grad_tab
     for (const int64_t length : shape) count *= length;
     Tensor part = torch::stable::narrow(const_cast<Tensor&>(buffer), 0, next, count);
     next += count;
-    return torch::stable::clone(torch::stable::reshape(part, std::vector<int64_t>(shape)));
+    return torch::stable::clone(
+        torch::stable::reshape(part, std::vector<int64_t>(shape)));
   };
   const int64_t width = field.hidden_width;
   Tensor w1 = take({width, field.num_inputs});
@@ -185,14 +188,14 @@ FieldBackwardResult radiance_field_backward(
     const Tensor& gradients, const Tensor& masks, const Tensor& positions,
     const Tensor& given_table, const Tensor& w1, const Tensor& b1, const Tensor& w2,
     const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
-    std::vector<int64_t> resolutions, std::vector<int64_t> offsets, int64_t num_features,
-    int64_t num_active_levels, bool is_tiled, bool is_smoothstep, double bound,
-    double blob_density, double blob_radius) {
+    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
+    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
+    double bound, double blob_density, double blob_radius) {
   const char* op = "radiance_field_backward";
   const FieldArguments field =
-      check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                  bound, blob_density, blob_radius);
+      check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales,
+                  resolutions, offsets, num_features, num_active_levels, is_tiled,
+                  is_smoothstep, bound, blob_density, blob_radius);
   check_dtype(op, "positions", positions, ScalarType::Float);
   check_field_backward(op, positions, grad_densities, grad_albedo, grad_normals,
                        densities, albedo, gradients, masks);
@@ -217,12 +220,10 @@ FieldBackwardResult radiance_field_backward(
   const FieldUpstreamArrays upstreams{pointer_or_null(grad_densities),
                                       pointer_or_null(grad_albedo),
                                       pointer_or_null(grad_normals)};
-  const FieldLaunch launch = plan_launch(op, field, num_samples,
-                                         positions.get_device_index(), true,
-                                         with_normals);
-  const FieldCall call =
-      make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table,
-                launch.weights_in_shared);
+  const FieldLaunch launch = plan_launch(
+      op, field, num_samples, positions.get_device_index(), true, with_normals);
+  const FieldCall call = make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3),
+                                   positions, table, launch.weights_in_shared);
   Tensor block_gradients = new_zeros(table, {int64_t{launch.blocks}, size});
   Tensor network_gradients = new_empty(table, {size});
   const cudaStream_t stream = current_stream(positions);

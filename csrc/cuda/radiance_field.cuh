@@ -1,11 +1,11 @@
-// Device kernels of the fused radiance field. No torch: the CPU launch shim of csrc/tests
-// runs these very bodies.
+// Device kernels of the fused radiance field. No torch: the CPU launch shim of
+// csrc/tests runs these very bodies.
 //
-// A block of four warps takes tiles of 32 samples: the lane is the sample, and each warp
-// owns a quarter of the levels (gather, scatter) and a quarter of every layer's units.
-// Activations pass from layer to layer through shared memory, [unit][sample] with a
-// padded row, so that both directions are free of bank conflicts. The numbers of the
-// steps are those of core/field.h and cpu/radiance_field_simd.h.
+// A block of four warps takes tiles of 32 samples: the lane is the sample, and each
+// warp owns a quarter of the levels (gather, scatter) and a quarter of every layer's
+// units. Activations pass from layer to layer through shared memory, [unit][sample]
+// with a padded row, so that both directions are free of bank conflicts. The numbers of
+// the steps are those of core/field.h and cpu/radiance_field_simd.h.
 #pragma once
 
 #include "core/field.h"
@@ -35,14 +35,14 @@ struct FieldCall {
   bool weights_in_shared;  // else the weights are read where they are
 };
 
-// Outputs of the forward, inputs of the backward. Without normals, normals and gradients
-// are null.
+// Outputs of the forward, inputs of the backward. Without normals, normals and
+// gradients are null.
 struct FieldArrays {
-  float* densities;          // [n]
-  float* albedo;             // [n, 3]
-  float* normals;            // [n, 3]
-  float* gradients;          // [n, 3]
-  unsigned long long* masks; // [n, 2]
+  float* densities;           // [n]
+  float* albedo;              // [n, 3]
+  float* normals;             // [n, 3]
+  float* gradients;           // [n, 3]
+  unsigned long long* masks;  // [n, 2]
 };
 
 // d loss / d outputs; null stands for zeros.
@@ -58,11 +58,11 @@ inline int64_t field_weight_floats(int hidden_width, int num_inputs) {
 }
 inline int64_t field_shared_floats(int hidden_width, int num_inputs, bool is_backward,
                                    bool with_normals, bool weights_in_shared) {
-  const int64_t rows = is_backward
-                           ? int64_t{3} * hidden_width +
-                                 (with_normals ? 2 : 1) * int64_t{num_inputs} + kFieldOutputs
-                           : int64_t{2} * hidden_width + num_inputs +
-                                 kFieldWarps * (kFieldOutputs + 3);
+  const int64_t rows =
+      is_backward
+          ? int64_t{3} * hidden_width + (with_normals ? 2 : 1) * int64_t{num_inputs} +
+                kFieldOutputs
+          : int64_t{2} * hidden_width + num_inputs + kFieldWarps * (kFieldOutputs + 3);
   return rows * kFieldPitch +
          (weights_in_shared ? field_weight_floats(hidden_width, num_inputs) : 0);
 }
@@ -70,8 +70,8 @@ inline int64_t field_shared_floats(int hidden_width, int num_inputs, bool is_bac
 // The weights, in shared memory or where they were. All lanes of a warp read the same
 // weight at a time.
 template <int H>
-__device__ inline FieldNetwork<float> place_weights(const FieldCall& call, int num_inputs,
-                                                    float*& shared) {
+__device__ inline FieldNetwork<float> place_weights(const FieldCall& call,
+                                                    int num_inputs, float*& shared) {
   if (!call.weights_in_shared) return call.network;
   FieldNetwork<float> placed = call.network;
   const auto copy = [&](const float* from, int count) {
@@ -179,8 +179,9 @@ __device__ inline float project_back(const float* w1, int num_inputs, int featur
 // Launch: any number of blocks of kFieldBlock threads, field_shared_floats of shared
 // memory.
 template <int H, int F, bool kWithNormal>
-__global__ void __launch_bounds__(kFieldBlock) field_forward_kernel(
-    const __grid_constant__ FieldCall call, const __grid_constant__ FieldArrays out) {
+__global__ void __launch_bounds__(kFieldBlock)
+    field_forward_kernel(const __grid_constant__ FieldCall call,
+                         const __grid_constant__ FieldArrays out) {
   constexpr int kUnits = H / kFieldWarps;
   RF_DYNAMIC_SHARED(memory);
   __shared__ unsigned long long mask_parts[2][kFieldWarps][kFieldTile];
@@ -190,10 +191,10 @@ __global__ void __launch_bounds__(kFieldBlock) field_forward_kernel(
   const int num_active = call.grid.num_active_levels * F;
   float* shared = memory;
   const FieldNetwork<float> network = place_weights<H>(call, num_inputs, shared);
-  float* features = shared;                             // [D][sample]
-  float* first = features + num_inputs * kFieldPitch;   // h1, then r1
-  float* second = first + H * kFieldPitch;              // r2
-  float* output_parts = second + H * kFieldPitch;       // [warp][4][sample]
+  float* features = shared;                            // [D][sample]
+  float* first = features + num_inputs * kFieldPitch;  // h1, then r1
+  float* second = first + H * kFieldPitch;             // r2
+  float* output_parts = second + H * kFieldPitch;      // [warp][4][sample]
   float* gradient_parts = output_parts + kFieldWarps * kFieldOutputs * kFieldPitch;
   const int unit0 = warp * kUnits;
   __syncthreads();
@@ -208,8 +209,8 @@ __global__ void __launch_bounds__(kFieldBlock) field_forward_kernel(
     float sums[kUnits];  // 2: first layer
     RF_UNROLL
     for (int u = 0; u < kUnits; ++u) sums[u] = network.b1[unit0 + u];
-    multiply<kUnits>(network.w1 + unit0 * num_inputs, num_inputs, 1, features, num_active,
-                     lane, sums);
+    multiply<kUnits>(network.w1 + unit0 * num_inputs, num_inputs, 1, features,
+                     num_active, lane, sums);
     unsigned long long bits = 0;
     RF_UNROLL
     for (int u = 0; u < kUnits; ++u) {
@@ -346,7 +347,8 @@ __device__ inline void backward_activations(const FieldCall& call, const FieldLa
     normal_from_gradient_backward(saved.gradients + 3 * i, upstreams.normals + 3 * i,
                                   direction);
     RF_UNROLL
-    for (int axis = 0; axis < 3; ++axis) direction[axis] *= call.settings.inverse_extent;
+    for (int axis = 0; axis < 3; ++axis)
+      direction[axis] *= call.settings.inverse_extent;
   }
 }
 
@@ -427,13 +429,15 @@ struct SecondLayerSums {
 };
 
 // Each block adds its tiles to its own row of `block_gradients` [blocks, size of the
-// network], zeroed; the table's gradients [entries, F] are summed by atomics. Launch: as
-// the forward.
+// network], zeroed; the table's gradients [entries, F] are summed by atomics. Launch:
+// as the forward.
 template <int H, int F, bool kWithNormal>
-__global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
-    const __grid_constant__ FieldCall call, const __grid_constant__ FieldArrays saved,
-    const __grid_constant__ FieldUpstreamArrays upstreams,
-    float* __restrict__ block_gradients, float* __restrict__ grad_table) {
+__global__ void __launch_bounds__(kFieldBlock, 2)
+    field_backward_kernel(const __grid_constant__ FieldCall call,
+                          const __grid_constant__ FieldArrays saved,
+                          const __grid_constant__ FieldUpstreamArrays upstreams,
+                          float* __restrict__ block_gradients,
+                          float* __restrict__ grad_table) {
   constexpr int kUnits = H / kFieldWarps;
   RF_DYNAMIC_SHARED(memory);
   __shared__ unsigned long long masks2[kFieldTile];
@@ -444,18 +448,18 @@ __global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
   const int num_active = call.grid.num_active_levels * F;
   float* shared = memory;
   const FieldNetwork<float> network = place_weights<H>(call, num_inputs, shared);
-  float* first = shared;                             // h1, then A1
-  float* second = first + H * kFieldPitch;           // h2, then A2
-  float* third = second + H * kFieldPitch;           // t1, then r1
-  float* grad_outputs = third + H * kFieldPitch;     // [4][sample]
+  float* first = shared;                                         // h1, then A1
+  float* second = first + H * kFieldPitch;                       // h2, then A2
+  float* third = second + H * kFieldPitch;                       // t1, then r1
+  float* grad_outputs = third + H * kFieldPitch;                 // [4][sample]
   float* features = grad_outputs + kFieldOutputs * kFieldPitch;  // [D][sample]
   float* tangents = features + num_inputs * kFieldPitch;         // [D][sample]
   const int unit0 = warp * kUnits;
 
   FieldNetworkGradients<float> gradients;
-  gradients.w1 = block_gradients +
-                 blockIdx.x * (int64_t{H} * (num_inputs + 1) + int64_t{H} * (H + 1) +
-                               kFieldOutputs * (H + 1));
+  gradients.w1 =
+      block_gradients + blockIdx.x * (int64_t{H} * (num_inputs + 1) +
+                                      int64_t{H} * (H + 1) + kFieldOutputs * (H + 1));
   gradients.b1 = gradients.w1 + H * num_inputs;
   gradients.w2 = gradients.b1 + H;
   gradients.b2 = gradients.w2 + H * H;
@@ -468,7 +472,8 @@ __global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
   for (int64_t tile = blockIdx.x; tile < num_tiles; tile += gridDim.x) {
     const FieldLane own = load_lane(call, tile, lane);
     const unsigned long long mask1 = own.is_inside ? saved.masks[2 * own.sample] : 0;
-    const unsigned long long mask2 = own.is_inside ? saved.masks[2 * own.sample + 1] : 0;
+    const unsigned long long mask2 =
+        own.is_inside ? saved.masks[2 * own.sample + 1] : 0;
     float own_outputs[kFieldOutputs];
     float direction[3];
     backward_activations<kWithNormal>(call, own, saved, upstreams, own_outputs,
@@ -486,8 +491,8 @@ __global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
     float sums[kUnits];  // 10, 11: first layer and its tangent
     RF_UNROLL
     for (int u = 0; u < kUnits; ++u) sums[u] = network.b1[unit0 + u];
-    multiply<kUnits>(network.w1 + unit0 * num_inputs, num_inputs, 1, features, num_active,
-                     lane, sums);
+    multiply<kUnits>(network.w1 + unit0 * num_inputs, num_inputs, 1, features,
+                     num_active, lane, sums);
     RF_UNROLL
     for (int u = 0; u < kUnits; ++u) {
       first[(unit0 + u) * kFieldPitch + lane] =
@@ -517,8 +522,8 @@ __global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
     __syncthreads();
 
     for (int k = thread; k < kFieldOutputs * H; k += kFieldBlock) {  // 13: W3, b3
-      gradients.w3[k] += dot_rows(grad_outputs + k / H * kFieldPitch,
-                                  second + k % H * kFieldPitch);
+      gradients.w3[k] +=
+          dot_rows(grad_outputs + k / H * kFieldPitch, second + k % H * kFieldPitch);
     }
     if (thread < kFieldOutputs) {
       gradients.b3[thread] += sum_row(grad_outputs + thread * kFieldPitch);
@@ -532,7 +537,8 @@ __global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
       for (int o = 0; o < kFieldOutputs; ++o) {
         sum += network.w3[o * H + unit0 + u] * own_outputs[o];
       }
-      second[(unit0 + u) * kFieldPitch + lane] = is_active(mask2, unit0 + u) ? sum : 0.0f;
+      second[(unit0 + u) * kFieldPitch + lane] =
+          is_active(mask2, unit0 + u) ? sum : 0.0f;
     }
     __syncthreads();
 
@@ -610,9 +616,9 @@ __global__ void __launch_bounds__(kFieldBlock, 2) field_backward_kernel(
 
 // gradients [size] = the sum of the blocks' rows, in their order. Launch: one thread an
 // element.
-__global__ void __launch_bounds__(kFieldBlock) field_sum_blocks_kernel(
-    const float* __restrict__ block_gradients, int num_rows, int64_t size,
-    float* __restrict__ gradients) {
+__global__ void __launch_bounds__(kFieldBlock)
+    field_sum_blocks_kernel(const float* __restrict__ block_gradients, int num_rows,
+                            int64_t size, float* __restrict__ gradients) {
   const int64_t k = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (k >= size) return;
   float sum = 0.0f;

@@ -59,7 +59,8 @@ Expected render(const Scene& scene, double early_stop) {
     std::vector<double> values(scene.num_channels);
     for (int64_t i = scene.offsets[ray]; i < scene.offsets[ray + 1]; ++i) {
       if (transmittance < early_stop) break;
-      const double alpha = 1.0 - std::exp(-double(scene.densities[i]) * scene.deltas[i]);
+      const double alpha =
+          1.0 - std::exp(-double(scene.densities[i]) * scene.deltas[i]);
       out.weights[i] = transmittance * alpha;
       depth += out.weights[i] * scene.t[i];
       for (int64_t c = 0; c < scene.num_channels; ++c) {
@@ -82,7 +83,8 @@ struct Loss {
     double sum = 0.0;
     for (size_t k = 0; k < values.size(); ++k) sum += values[k] * rendered.values[k];
     for (size_t k = 0; k < depth.size(); ++k) {
-      sum += depth[k] * rendered.depth[k] + transmittance[k] * rendered.transmittance[k];
+      sum +=
+          depth[k] * rendered.depth[k] + transmittance[k] * rendered.transmittance[k];
     }
     return sum;
   }
@@ -95,7 +97,8 @@ Loss make_loss(const Scene& scene) {
   for (int64_t ray = 0; ray < scene.num_rays(); ++ray) {
     loss.transmittance.push_back(normal(random));
     loss.depth.push_back(normal(random));
-    for (int64_t c = 0; c < scene.num_channels; ++c) loss.values.push_back(normal(random));
+    for (int64_t c = 0; c < scene.num_channels; ++c)
+      loss.values.push_back(normal(random));
   }
   return loss;
 }
@@ -110,11 +113,12 @@ Rendered run_forward(const Scene& scene, float early_stop, unsigned seed) {
   out.transmittance.resize(scene.num_rays());
   out.depth.resize(scene.num_rays());
   out.weights.resize(scene.num_samples());
-  const unsigned blocks = shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock);
+  const unsigned blocks =
+      shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock);
   shim::launch(dim3(blocks), cuda::kCompositeBlock, seed, [&] {
     cuda::composite_kernel(scene.samples(), scene.densities.data(), early_stop,
-                           out.values.data(), out.transmittance.data(), out.depth.data(),
-                           out.weights.data());
+                           out.values.data(), out.transmittance.data(),
+                           out.depth.data(), out.weights.data());
   });
   return out;
 }
@@ -146,7 +150,8 @@ void test_backward(int64_t num_channels, float early_stop) {
   const cuda::CompositeUpstream upstream{
       loss.values.data(), loss.transmittance.data(), loss.depth.data(),
       rendered.transmittance.data(), rendered.weights.data()};
-  const unsigned blocks = shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock);
+  const unsigned blocks =
+      shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock);
   shim::launch(dim3(blocks), cuda::kCompositeBlock, 1, [&] {
     cuda::composite_backward_kernel(scene.samples(), upstream, early_stop,
                                     grad_densities.data(), grad_channels.data());

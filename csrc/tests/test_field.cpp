@@ -1,5 +1,5 @@
-// The fused field: SIMD and device kernels against the scalar kernels, which share their
-// maths with both and which the Python tests hold against autograd.
+// The fused field: SIMD and device kernels against the scalar kernels, which share
+// their maths with both and which the Python tests hold against autograd.
 #include <array>
 #include <random>
 #include <vector>
@@ -162,8 +162,8 @@ Gradients run_backward(const cpu::FieldKernels<float>& kernels, const Problem& p
 }
 
 cuda::FieldCall make_call(const Problem& problem, bool weights_in_shared) {
-  return {problem.field.grid,      problem.field.settings,  problem.field.network,
-          problem.field.table,     problem.field.positions, kNumSamples,
+  return {problem.field.grid,  problem.field.settings,  problem.field.network,
+          problem.field.table, problem.field.positions, kNumSamples,
           weights_in_shared};
 }
 
@@ -199,10 +199,10 @@ void test_device(const Problem& problem, Outputs& expected, const Upstreams& ups
                                                      block_gradients.data(),
                                                      gradients.table.data());
     });
-    shim::launch(dim3(shim::num_blocks(size, cuda::kFieldBlock)), cuda::kFieldBlock, seed,
-                 [&] {
-                   cuda::field_sum_blocks_kernel(block_gradients.data(), num_blocks, size,
-                                                 gradients.network.data());
+    shim::launch(dim3(shim::num_blocks(size, cuda::kFieldBlock)), cuda::kFieldBlock,
+                 seed, [&] {
+                   cuda::field_sum_blocks_kernel(block_gradients.data(), num_blocks,
+                                                 size, gradients.network.data());
                  });
     check_close(gradients.network, expected_gradients.network, 1e-4);
     check_close(gradients.table, expected_gradients.table, 1e-4);
@@ -214,8 +214,7 @@ void test_field(bool with_normals) {
   Problem problem;
   make_problem(problem, H, F, with_normals);
   const Upstreams upstreams = make_upstreams();
-  const auto scalar =
-      cpu::field_kernels_float(SimdLevel::scalar, H, F, kLevels * F);
+  const auto scalar = cpu::field_kernels_float(SimdLevel::scalar, H, F, kLevels * F);
   Outputs expected = run_forward(scalar, problem);
   const Gradients gradients = run_backward(scalar, problem, expected, upstreams);
   for (const SimdLevel level : {SimdLevel::avx2, SimdLevel::avx512}) {
