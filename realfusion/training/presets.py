@@ -63,13 +63,13 @@ DEFAULT = ReconstructionConfig(
     objective=ObjectiveConfig(
         image=TermConfig(initial=10.0),
         mask=TermConfig(initial=10.0),
-        prior=TermConfig(initial=1.0),
+        prior=TermConfig(initial=0.4),
         normal_smoothness=TermConfig(initial=2.0),
         orientation=TermConfig(initial=0.1),
     ),
     optimizer=OptimizerConfig(grid_learning_rate=4e-3),
     score_distillation=ScoreDistillationConfig(
-        guidance_scale=10.0,
+        guidance_scale=5.0,
         guidance_rescale=0.5,
         timestep_range=(0.05, 0.98),
         timestep_range_end=(0.05, 0.5),
