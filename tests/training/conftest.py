@@ -8,8 +8,14 @@ import pytest
 import torch
 
 from realfusion.cameras.camera import Camera
+from realfusion.priors.config import ScoreDistillationConfig
 from realfusion.priors.protocol import Conditioning, NoiseResidual
-from realfusion.training.config import InitialShapeConfig, ReconstructionConfig
+from realfusion.training.config import (
+    InitialShapeConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    ReconstructionConfig,
+)
 from realfusion.training.photo import Photo, prepare_photo
 from realfusion.training.presets import SMOKE
 
@@ -75,6 +81,10 @@ def config() -> ReconstructionConfig:
             SMOKE.renderer, steps_across=32, occupancy_resolution=16
         ),
         initial_shape=InitialShapeConfig(kind="blob"),
+        # The classes' own defaults: tuning a preset must not move these tests.
+        objective=ObjectiveConfig(),
+        optimizer=OptimizerConfig(),
+        score_distillation=ScoreDistillationConfig(),
     )
 
 
