@@ -98,7 +98,8 @@ void backward_positions(const HashGrid& grid, const Tensor& grad_features,
 }
 
 Tensor hash_grid_encode_cpu(const Tensor& positions, const Tensor& table,
-                            std::vector<double> scales, std::vector<int64_t> resolutions,
+                            std::vector<double> scales,
+                            std::vector<int64_t> resolutions,
                             std::vector<int64_t> offsets, int64_t num_features,
                             int64_t num_active_levels, bool is_tiled,
                             bool is_smoothstep) {

@@ -27,9 +27,9 @@ inline HashGrid make_hash_grid(const char* op, const std::vector<double>& scales
   REALFUSION_CHECK(static_cast<int64_t>(offsets.size()) == num_levels + 1, op,
                    ": `offsets` must have ", num_levels + 1, " items, got ",
                    offsets.size());
-  REALFUSION_CHECK(num_features == 1 || num_features == 2 || num_features == 4 ||
-                       num_features == 8,
-                   op, ": `num_features` must be 1, 2, 4 or 8, got ", num_features);
+  REALFUSION_CHECK(
+      num_features == 1 || num_features == 2 || num_features == 4 || num_features == 8,
+      op, ": `num_features` must be 1, 2, 4 or 8, got ", num_features);
   REALFUSION_CHECK(num_active_levels >= 0 && num_active_levels <= num_levels, op,
                    ": `num_active_levels` must be in 0..", num_levels, ", got ",
                    num_active_levels);
@@ -53,10 +53,11 @@ inline HashGrid make_hash_grid(const char* op, const std::vector<double>& scales
                      op, ": `scales` must keep every corner within `resolutions` = ",
                      resolution, ", got ", scale);
     const bool is_power_of_two = size > 0 && (size & (size - 1)) == 0;
-    REALFUSION_CHECK(size <= (int64_t{1} << 28) &&
-                         (is_power_of_two || resolution * resolution * resolution <= size),
-                     op, ": `offsets` must give level ", l,
-                     " a power of two of entries, or all of its vertices, got ", size);
+    REALFUSION_CHECK(
+        size <= (int64_t{1} << 28) &&
+            (is_power_of_two || resolution * resolution * resolution <= size),
+        op, ": `offsets` must give level ", l,
+        " a power of two of entries, or all of its vertices, got ", size);
     grid.levels[l] =
         make_hash_grid_level(scale, resolution, offsets[l], size, indexing);
   }

@@ -31,7 +31,8 @@ int64_t find_out_of_range(const T* values, int64_t count, int64_t limit) {
 }
 
 template <class T>
-void check_range(const char* op, const char* name, const Tensor& tensor, int64_t limit) {
+void check_range(const char* op, const char* name, const Tensor& tensor,
+                 int64_t limit) {
   const T* values = tensor.const_data_ptr<T>();
   const int64_t bad = find_out_of_range(values, tensor.numel(), limit);
   REALFUSION_CHECK(bad < 0, op, ": `", name, "` must be in 0..", limit - 1, ", got ",
@@ -46,9 +47,10 @@ Tensor morton_encode_cpu(const Tensor& coords) {
                                           std::make_optional(ScalarType::Long));
   const int32_t* in = coords.const_data_ptr<int32_t>();
   int64_t* out = cells.mutable_data_ptr<int64_t>();
-  torch::stable::parallel_for(
-      0, coords.size(0), kItemsPerTask,
-      [&](int64_t begin, int64_t end) { cpu::morton_encode_range(in, out, begin, end); });
+  torch::stable::parallel_for(0, coords.size(0), kItemsPerTask,
+                              [&](int64_t begin, int64_t end) {
+                                cpu::morton_encode_range(in, out, begin, end);
+                              });
   return cells;
 }
 
@@ -60,9 +62,10 @@ Tensor morton_decode_cpu(const Tensor& cells) {
                                            std::make_optional(ScalarType::Int));
   const int64_t* in = cells.const_data_ptr<int64_t>();
   int32_t* out = coords.mutable_data_ptr<int32_t>();
-  torch::stable::parallel_for(
-      0, cells.size(0), kItemsPerTask,
-      [&](int64_t begin, int64_t end) { cpu::morton_decode_range(in, out, begin, end); });
+  torch::stable::parallel_for(0, cells.size(0), kItemsPerTask,
+                              [&](int64_t begin, int64_t end) {
+                                cpu::morton_decode_range(in, out, begin, end);
+                              });
   return coords;
 }
 
@@ -77,11 +80,11 @@ Tensor occupancy_cell_points_cpu(const Tensor& cells, const Tensor& noise,
   float* out = points.mutable_data_ptr<float>();
   const auto half_size = static_cast<float>(bound);
   const float cell_size = 2.0f * half_size / static_cast<float>(resolution);
-  torch::stable::parallel_for(
-      0, cells.size(0), kItemsPerTask, [&](int64_t begin, int64_t end) {
-        cpu::cell_points_range(cell_data, noise_data, cell_size, half_size, out, begin,
-                               end);
-      });
+  torch::stable::parallel_for(0, cells.size(0), kItemsPerTask,
+                              [&](int64_t begin, int64_t end) {
+                                cpu::cell_points_range(cell_data, noise_data, cell_size,
+                                                       half_size, out, begin, end);
+                              });
   return points;
 }
 
@@ -117,10 +120,9 @@ Tensor pack_occupancy_cpu(const Tensor& density_ema, const Tensor& threshold) {
   const float* in = density_ema.const_data_ptr<float>();
   const float limit = *threshold.const_data_ptr<float>();
   uint8_t* out = bits.mutable_data_ptr<uint8_t>();
-  torch::stable::parallel_for(0, num_bytes, kItemsPerTask,
-                              [&](int64_t begin, int64_t end) {
-                                cpu::pack_range(in, limit, out, begin, end);
-                              });
+  torch::stable::parallel_for(
+      0, num_bytes, kItemsPerTask,
+      [&](int64_t begin, int64_t end) { cpu::pack_range(in, limit, out, begin, end); });
   return bits;
 }
 

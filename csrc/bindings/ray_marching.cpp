@@ -96,11 +96,10 @@ MarchResult march_rays_cpu(const Tensor& origins, const Tensor& directions,
   const cpu::MarchSamples samples{
       positions.mutable_data_ptr<float>(), t.mutable_data_ptr<float>(),
       deltas.mutable_data_ptr<float>(), ray_indices.mutable_data_ptr<int32_t>()};
-  torch::stable::parallel_for(0, num_rays, kRaysPerTask,
-                              [&](int64_t begin, int64_t end) {
-                                kernels.emit(settings, rays, mask_data, offset_data,
-                                             samples, begin, end);
-                              });
+  torch::stable::parallel_for(
+      0, num_rays, kRaysPerTask, [&](int64_t begin, int64_t end) {
+        kernels.emit(settings, rays, mask_data, offset_data, samples, begin, end);
+      });
   return {positions, t, deltas, ray_indices, ray_offsets, num_requested};
 }
 

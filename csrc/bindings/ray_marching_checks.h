@@ -31,7 +31,8 @@ inline MarchSettings check_march(const Tensor& origins, const Tensor& directions
   check_tensor(op, "origins", origins, {kAny, 3}, ScalarType::Float);
   const int64_t num_rays = origins.size(0);
   check_tensor(op, "directions", directions, {num_rays, 3}, ScalarType::Float);
-  const int64_t num_cells = options.resolution * options.resolution * options.resolution;
+  const int64_t num_cells =
+      options.resolution * options.resolution * options.resolution;
   check_tensor(op, "occupancy", occupancy, {num_cells / 8}, ScalarType::Byte);
   check_device(op, "directions", directions, "origins", origins);
   check_device(op, "occupancy", occupancy, "origins", origins);

@@ -14,8 +14,9 @@ struct RayInterval {
 // Slab test against the cube [-bound, bound]^3, the part behind `near_limit` cut off.
 // A ray parallel to a slab divides by zero: the infinities compare correctly, and the
 // NaN of a ray in the slab's very plane is dropped by fminf and fmaxf.
-RF_HOST_DEVICE RayInterval intersect_box(const float origin[3], const float direction[3],
-                                         float bound, float near_limit) {
+RF_HOST_DEVICE RayInterval intersect_box(const float origin[3],
+                                         const float direction[3], float bound,
+                                         float near_limit) {
   RayInterval interval{near_limit, INFINITY};
   RF_UNROLL
   for (int axis = 0; axis < 3; ++axis) {

@@ -53,8 +53,8 @@ RF_HOST_DEVICE void cell_point(uint32_t cell, float cell_size, float bound,
 
 // World to cells: coordinate = floor(position * scale + shift), clamped to the grid.
 struct OccupancyGrid {
-  float scale;  // resolution / (2 * bound)
-  float shift;  // resolution / 2
+  float scale;   // resolution / (2 * bound)
+  float shift;   // resolution / 2
   int32_t last;  // resolution - 1
 };
 
@@ -63,7 +63,8 @@ inline OccupancyGrid make_occupancy_grid(int64_t resolution, float bound) {
   return {cells / (2.0f * bound), 0.5f * cells, static_cast<int32_t>(resolution - 1)};
 }
 
-RF_HOST_DEVICE uint32_t occupancy_coordinate(const OccupancyGrid& grid, float position) {
+RF_HOST_DEVICE uint32_t occupancy_coordinate(const OccupancyGrid& grid,
+                                             float position) {
   const auto cell = static_cast<int32_t>(
       round_down(fused_multiply_add(position, grid.scale, grid.shift)));
   return static_cast<uint32_t>(cell < 0 ? 0 : (cell > grid.last ? grid.last : cell));

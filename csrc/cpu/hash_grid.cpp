@@ -84,7 +84,8 @@ void backward_positions_rows(const HashGrid& grid, const T* grad_features,
 
 template <int F, class T>
 HashGridKernels<T> kernels_of() {
-  return {encode_rows<F, T>, backward_table_levels<F, T>, backward_positions_rows<F, T>};
+  return {encode_rows<F, T>, backward_table_levels<F, T>,
+          backward_positions_rows<F, T>};
 }
 
 template <class T>

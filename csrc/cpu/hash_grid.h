@@ -20,9 +20,9 @@ struct HashGridKernels {
   void (*encode)(const HashGrid& grid, const T* positions, const T* table, T* features,
                  int64_t begin, int64_t end);
   // grad_features [n, L * F], in; positions [n, 3], in; grad_table [entries, F], zeroed
-  // by the caller, added to. Takes the levels first_level, first_level + level_step, ...
-  // and writes only their slices, points in order: the sums do not depend on how levels
-  // are shared out among threads.
+  // by the caller, added to. Takes the levels first_level, first_level + level_step,
+  // ... and writes only their slices, points in order: the sums do not depend on how
+  // levels are shared out among threads.
   void (*backward_table)(const HashGrid& grid, int first_level, int level_step,
                          const T* grad_features, const T* positions, T* grad_table,
                          int64_t num_points);

@@ -1,4 +1,5 @@
-// Kernels of the hash grid on SIMD lanes. Included by one .cpp an instruction set, after
+// Kernels of the hash grid on SIMD lanes. Included by one .cpp an instruction set,
+// after
 //   RF_LANES         the namespace of the lanes (avx2, avx512)
 //   RF_LANES_TARGET  the target attribute of every function
 // The arithmetic is that of core/hash_grid.h, lane by lane; the tests compare the two.
@@ -34,10 +35,10 @@ RF_INLINE LanePoints load_points(const float* positions, int64_t count) {
   const Float zero = set(0.0f);
   const Float one = set(1.0f);
   const Float* p = points.position;
-  const Mask is_inside = both(
-      both(both(is_not_below(p[0], zero), is_not_below(one, p[0])),
-           both(is_not_below(p[1], zero), is_not_below(one, p[1]))),
-      both(is_not_below(p[2], zero), is_not_below(one, p[2])));
+  const Mask is_inside =
+      both(both(both(is_not_below(p[0], zero), is_not_below(one, p[0])),
+                both(is_not_below(p[1], zero), is_not_below(one, p[1]))),
+           both(is_not_below(p[2], zero), is_not_below(one, p[2])));
   for (int axis = 0; axis < 3; ++axis) {
     points.position[axis] = keep(is_inside, points.position[axis]);
   }
@@ -230,8 +231,8 @@ RF_LANES_TARGET void encode(const HashGrid& grid, const float* positions,
     const int64_t count = std::min(kHashGridChunk, end - first);
     float* out = features + first * stride;
     for (int l = 0; l < grid.num_active_levels; ++l) {
-      encode_chunk_level<F>(grid, l, positions + 3 * first, table,
-                            out + int64_t{l} * F, count);
+      encode_chunk_level<F>(grid, l, positions + 3 * first, table, out + int64_t{l} * F,
+                            count);
     }
     if (num_active == stride) continue;
     for (int64_t i = 0; i < count; ++i) {

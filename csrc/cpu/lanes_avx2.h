@@ -103,8 +103,8 @@ struct FloatPair {
 };
 RF_LANES_INLINE FloatPair gather_pair(const float* from, Int indices) {
   const auto* pairs = reinterpret_cast<const double*>(from);
-  const Float low = _mm256_castpd_ps(
-      _mm256_i32gather_pd(pairs, _mm256_castsi256_si128(indices), 8));
+  const Float low =
+      _mm256_castpd_ps(_mm256_i32gather_pd(pairs, _mm256_castsi256_si128(indices), 8));
   const Float high = _mm256_castpd_ps(
       _mm256_i32gather_pd(pairs, _mm256_extracti128_si256(indices, 1), 8));
   // Within 128-bit halves: 0 1 4 5 | 2 3 6 7; then the middle quarters change places.

@@ -97,12 +97,12 @@ struct FloatPair {
 };
 RF_LANES_INLINE FloatPair gather_pair(const float* from, Int indices) {
   const auto* pairs = reinterpret_cast<const double*>(from);
-  const Float low = _mm512_castpd_ps(
-      _mm512_i32gather_pd(_mm512_castsi512_si256(indices), pairs, 8));
+  const Float low =
+      _mm512_castpd_ps(_mm512_i32gather_pd(_mm512_castsi512_si256(indices), pairs, 8));
   const Float high = _mm512_castpd_ps(
       _mm512_i32gather_pd(_mm512_extracti64x4_epi64(indices, 1), pairs, 8));
-  const Int evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
-                                      28, 30);
+  const Int evens =
+      _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   const Int odds = add(evens, set(1));
   return {_mm512_permutex2var_ps(low, evens, high),
           _mm512_permutex2var_ps(low, odds, high)};
@@ -114,24 +114,26 @@ RF_LANES_INLINE void load_triplets(const float* from, Float coordinates[3]) {
   const Float b = load(from + 16);
   const Float c = load(from + 32);
   // Lanes 0-10 of x come from a and b, the rest from c; alike for y and z.
-  const Int x_ab = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0);
-  const Int x_c = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29);
+  const Int x_ab =
+      _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0);
+  const Int x_c =
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29);
   const Int y_ab = add(x_ab, set(1));
-  const Int y_c = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 18, 21, 24, 27, 30);
-  const Int z_ab = _mm512_setr_epi32(2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 0, 0, 0, 0, 0, 0);
-  const Int z_c = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 22, 25, 28, 31);
-  coordinates[0] =
-      _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, x_ab, b), x_c, c);
-  coordinates[1] =
-      _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, y_ab, b), y_c, c);
-  coordinates[2] =
-      _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, z_ab, b), z_c, c);
+  const Int y_c =
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 18, 21, 24, 27, 30);
+  const Int z_ab =
+      _mm512_setr_epi32(2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 0, 0, 0, 0, 0, 0);
+  const Int z_c =
+      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 22, 25, 28, 31);
+  coordinates[0] = _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, x_ab, b), x_c, c);
+  coordinates[1] = _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, y_ab, b), y_c, c);
+  coordinates[2] = _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, z_ab, b), z_c, c);
 }
 
 // Interleaves two rows: a0 b0 a1 b1 ...; the lower and the upper half of the pairs.
 RF_LANES_INLINE FloatPair interleave(Float a, Float b) {
-  const Int low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
-                                    23);
+  const Int low =
+      _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
   const Int high = add(low, set(8));
   return {_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)};
 }

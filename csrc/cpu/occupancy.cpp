@@ -53,9 +53,9 @@ void raise_range(const float* densities, const int64_t* cells, float* density_em
   for (int64_t i = begin; i < end; ++i) {
     std::atomic_ref<float> cell(density_ema[cells[i]]);
     float current = cell.load(std::memory_order_relaxed);
-    while (densities[i] > current &&
-           !cell.compare_exchange_weak(current, densities[i],
-                                       std::memory_order_relaxed)) {
+    while (
+        densities[i] > current &&
+        !cell.compare_exchange_weak(current, densities[i], std::memory_order_relaxed)) {
     }
   }
 }

@@ -52,8 +52,7 @@ RF_INLINE Int cells_at(const LaneRay& ray, Float t) {
     const Int cell = truncate(multiply_add(point, ray.scale, ray.shift));
     spread[axis] = spread_bits(minimum(maximum(cell, set(0)), ray.last));
   }
-  return bit_or(spread[0],
-                bit_or(shift_left<1>(spread[1]), shift_left<2>(spread[2])));
+  return bit_or(spread[0], bit_or(shift_left<1>(spread[1]), shift_left<2>(spread[2])));
 }
 
 // Bit k: step k lies before the end of the ray, in an occupied cell.
@@ -67,7 +66,8 @@ RF_INLINE uint32_t test_cells(const uint8_t* occupancy, Int cells, Mask is_befor
 }
 
 // Distances of the next steps along a cone; returns that of the step behind them.
-RF_INLINE float cone_steps(const MarchSettings& settings, float t, float steps[kLanes]) {
+RF_INLINE float cone_steps(const MarchSettings& settings, float t,
+                           float steps[kLanes]) {
   for (int k = 0; k < kLanes; ++k) {
     steps[k] = t;
     t = next_cone_step(settings, t);

@@ -15,8 +15,8 @@ enum class SimdLevel { scalar = 0, avx2 = 1, avx512 = 2 };
 #if defined(__x86_64__)
 #define RF_HAS_X86_SIMD 1
 #define RF_TARGET_AVX2 __attribute__((target("avx2,fma,bmi,bmi2,popcnt,lzcnt")))
-#define RF_TARGET_AVX512                                                        \
-  __attribute__((target(                                                        \
+#define RF_TARGET_AVX512 \
+  __attribute__((target( \
       "avx2,fma,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512cd")))
 #else
 #define RF_HAS_X86_SIMD 0
@@ -25,10 +25,10 @@ enum class SimdLevel { scalar = 0, avx2 = 1, avx512 = 2 };
 // The best level that this processor and operating system support.
 inline SimdLevel supported_simd_level() {
 #if RF_HAS_X86_SIMD
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                        __builtin_cpu_supports("bmi") &&
-                        __builtin_cpu_supports("bmi2") &&
-                        __builtin_cpu_supports("popcnt");
+  const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+      __builtin_cpu_supports("popcnt");
   const bool has_avx512 =
       has_avx2 && __builtin_cpu_supports("avx512f") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&

@@ -56,7 +56,8 @@ void dispatch_features(int num_features, const Function& function) {
 
 // As above, and with the table's data in its own type.
 template <class Function>
-void dispatch_table(const HashGrid& grid, const Tensor& table, const Function& function) {
+void dispatch_table(const HashGrid& grid, const Tensor& table,
+                    const Function& function) {
   dispatch_features(grid.num_features, [&](auto num_features) {
     if (table.scalar_type() == ScalarType::Half) {
       function(num_features, static_cast<const __half*>(table.const_data_ptr()));
@@ -67,7 +68,8 @@ void dispatch_table(const HashGrid& grid, const Tensor& table, const Function& f
 }
 
 dim3 level_blocks(int64_t num_points, int num_levels) {
-  return dim3(num_blocks(num_points, kHashGridBlock), static_cast<unsigned>(num_levels));
+  return dim3(num_blocks(num_points, kHashGridBlock),
+              static_cast<unsigned>(num_levels));
 }
 
 Tensor hash_grid_encode(const Tensor& positions, const Tensor& given_table,
@@ -82,25 +84,27 @@ Tensor hash_grid_encode(const Tensor& positions, const Tensor& given_table,
   const DeviceGuard guard(positions.get_device_index());
   const Tensor table = aligned(given_table);
   const int64_t num_points = positions.size(0);
-  Tensor features = torch::stable::new_empty(
-      positions, {num_points, grid.num_levels * num_features});
+  Tensor features =
+      torch::stable::new_empty(positions, {num_points, grid.num_levels * num_features});
   if (num_points == 0) return features;
   dispatch_table(grid, table, [&](auto constant, const auto* entries) {
     constexpr int F = decltype(constant)::value;
-    hash_grid_encode_kernel<F>
-        <<<level_blocks(num_points, grid.num_levels), kHashGridBlock, 0,
-           current_stream(positions)>>>(grid, positions.const_data_ptr<float>(), entries,
-                                        features.mutable_data_ptr<float>(), num_points);
+    hash_grid_encode_kernel<F><<<level_blocks(num_points, grid.num_levels),
+                                 kHashGridBlock, 0, current_stream(positions)>>>(
+        grid, positions.const_data_ptr<float>(), entries,
+        features.mutable_data_ptr<float>(), num_points);
   });
   REALFUSION_CUDA_LAUNCH_CHECK();
   return features;
 }
 
-Tensor hash_grid_encode_backward_table(
-    const Tensor& given_grad, const Tensor& positions, std::vector<double> scales,
-    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
-    int64_t num_features, int64_t num_active_levels, bool is_tiled,
-    bool is_smoothstep) {
+Tensor hash_grid_encode_backward_table(const Tensor& given_grad,
+                                       const Tensor& positions,
+                                       std::vector<double> scales,
+                                       std::vector<int64_t> resolutions,
+                                       std::vector<int64_t> offsets,
+                                       int64_t num_features, int64_t num_active_levels,
+                                       bool is_tiled, bool is_smoothstep) {
   const char* op = "hash_grid_encode_backward_table";
   const HashGrid grid = make_hash_grid(op, scales, resolutions, offsets, num_features,
                                        num_active_levels, is_tiled, is_smoothstep);

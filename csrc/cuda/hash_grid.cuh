@@ -27,7 +27,8 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_encode_kernel(
   if (l < grid.num_active_levels && is_in_unit_cube(position)) {
     const HashGridLevel& level = grid.levels[l];
     const Entry* entries = table + level.offset * F;
-    const GridCorners<float> corners = grid_corners(level, grid.interpolation, position);
+    const GridCorners<float> corners =
+        grid_corners(level, grid.interpolation, position);
     RF_UNROLL
     for (int c = 0; c < 8; ++c) {
       float entry[F];
@@ -96,7 +97,8 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_positions_k
       RF_UNROLL
       for (int f = 0; f < F; ++f) dot += grad[f] * entry[f];
       RF_UNROLL
-      for (int axis = 0; axis < 3; ++axis) sums[axis] += dot * corners.gradients[c][axis];
+      for (int axis = 0; axis < 3; ++axis)
+        sums[axis] += dot * corners.gradients[c][axis];
     }
   }
   RF_UNROLL

@@ -11,8 +11,8 @@ Tensor morton_encode_op(const Tensor& coords) {
   check_tensor("morton_encode", "coords", coords, {kAny, 3}, ScalarType::Int);
   const DeviceGuard guard(coords.get_device_index());
   const int64_t count = coords.size(0);
-  Tensor cells = torch::stable::new_empty(coords, {count},
-                                          std::make_optional(ScalarType::Long));
+  Tensor cells =
+      torch::stable::new_empty(coords, {count}, std::make_optional(ScalarType::Long));
   if (count == 0) return cells;
   morton_encode_kernel<<<num_blocks(count, kOccupancyBlock), kOccupancyBlock, 0,
                          current_stream(coords)>>>(
@@ -25,8 +25,8 @@ Tensor morton_decode_op(const Tensor& cells) {
   check_tensor("morton_decode", "cells", cells, {kAny}, ScalarType::Long);
   const DeviceGuard guard(cells.get_device_index());
   const int64_t count = cells.size(0);
-  Tensor coords = torch::stable::new_empty(cells, {count, 3},
-                                           std::make_optional(ScalarType::Int));
+  Tensor coords =
+      torch::stable::new_empty(cells, {count, 3}, std::make_optional(ScalarType::Int));
   if (count == 0) return coords;
   morton_decode_kernel<<<num_blocks(count, kOccupancyBlock), kOccupancyBlock, 0,
                          current_stream(cells)>>>(

@@ -31,10 +31,9 @@ MarchResult march_rays(const Tensor& origins, const Tensor& directions,
   const DeviceGuard guard(origins.get_device_index());
   const cudaStream_t stream = current_stream(origins);
   const int64_t num_rays = origins.size(0);
-  const MarchRays rays{origins.const_data_ptr<float>(),
-                       directions.const_data_ptr<float>(),
-                       noise.has_value() ? noise->const_data_ptr<float>() : nullptr,
-                       num_rays};
+  const MarchRays rays{
+      origins.const_data_ptr<float>(), directions.const_data_ptr<float>(),
+      noise.has_value() ? noise->const_data_ptr<float>() : nullptr, num_rays};
   const uint8_t* bits = occupancy.const_data_ptr<uint8_t>();
   const auto int32 = std::make_optional(ScalarType::Int);
   const auto int64 = std::make_optional(ScalarType::Long);

@@ -84,9 +84,11 @@ class WarpMarch {
 };
 
 // First pass. counts [num_rays], out. Launch: 32 threads a ray.
-__global__ void __launch_bounds__(kMarchBlock) march_count_kernel(
-    const __grid_constant__ MarchSettings settings, const __grid_constant__ MarchRays rays,
-    const uint8_t* __restrict__ occupancy, int32_t* __restrict__ counts) {
+__global__ void __launch_bounds__(kMarchBlock)
+    march_count_kernel(const __grid_constant__ MarchSettings settings,
+                       const __grid_constant__ MarchRays rays,
+                       const uint8_t* __restrict__ occupancy,
+                       int32_t* __restrict__ counts) {
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x % 32);
   if (ray >= rays.num_rays) return;
@@ -100,9 +102,10 @@ __global__ void __launch_bounds__(kMarchBlock) march_count_kernel(
 // Exclusive scan of the counts by one block. From the first ray that does not fit the
 // capacity on, all rays are left without samples. counts [num_rays], in;
 // ray_offsets [num_rays + 1], out; num_requested [1], out.
-__global__ void __launch_bounds__(kScanBlock) march_scan_kernel(
-    const int32_t* __restrict__ counts, int64_t num_rays, int64_t capacity,
-    int64_t* __restrict__ ray_offsets, int64_t* __restrict__ num_requested) {
+__global__ void __launch_bounds__(kScanBlock)
+    march_scan_kernel(const int32_t* __restrict__ counts, int64_t num_rays,
+                      int64_t capacity, int64_t* __restrict__ ray_offsets,
+                      int64_t* __restrict__ num_requested) {
   __shared__ long long sums[kScanBlock];
   __shared__ unsigned long long num_fitting;  // the largest end of a ray that fits
   const int thread = static_cast<int>(threadIdx.x);
@@ -153,10 +156,12 @@ __global__ void __launch_bounds__(kScanBlock) march_scan_kernel(
 
 // Second pass: writes each ray's samples at its offset. Rays without room have equal
 // offsets and are passed over. Launch: 32 threads a ray.
-__global__ void __launch_bounds__(kMarchBlock) march_emit_kernel(
-    const __grid_constant__ MarchSettings settings, const __grid_constant__ MarchRays rays,
-    const uint8_t* __restrict__ occupancy, const int64_t* __restrict__ ray_offsets,
-    const __grid_constant__ MarchSamples samples) {
+__global__ void __launch_bounds__(kMarchBlock)
+    march_emit_kernel(const __grid_constant__ MarchSettings settings,
+                      const __grid_constant__ MarchRays rays,
+                      const uint8_t* __restrict__ occupancy,
+                      const int64_t* __restrict__ ray_offsets,
+                      const __grid_constant__ MarchSamples samples) {
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x % 32);
   if (ray >= rays.num_rays) return;

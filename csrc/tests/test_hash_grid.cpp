@@ -72,17 +72,18 @@ struct Results {
 };
 
 Results allocate(const HashGrid& grid, const Data& data) {
-  return {std::vector<float>(data.grad.size(), NAN),
-          std::vector<float>(static_cast<size_t>(num_entries(grid)) * grid.num_features),
-          std::vector<float>(data.positions.size(), NAN)};
+  return {
+      std::vector<float>(data.grad.size(), NAN),
+      std::vector<float>(static_cast<size_t>(num_entries(grid)) * grid.num_features),
+      std::vector<float>(data.positions.size(), NAN)};
 }
 
 Results run_cpu(const HashGrid& grid, const Data& data, SimdLevel level) {
   const auto kernels = cpu::hash_grid_kernels_float(level, grid.num_features);
   Results results = allocate(grid, data);
   const int64_t split = data.num_points / 3;
-  for (const auto& [begin, end] : {std::pair{int64_t{0}, split},
-                                   std::pair{split, data.num_points}}) {
+  for (const auto& [begin, end] :
+       {std::pair{int64_t{0}, split}, std::pair{split, data.num_points}}) {
     kernels.encode(grid, data.positions.data(), data.table.data(),
                    results.features.data(), begin, end);
     kernels.backward_positions(grid, data.grad.data(), data.positions.data(),
@@ -107,9 +108,9 @@ Results run_device(const HashGrid& grid, const Data& data, unsigned seed) {
                                      results.features.data(), data.num_points);
   });
   shim::launch(dim3(blocks, num_active), cuda::kHashGridBlock, seed, [&] {
-    cuda::hash_grid_backward_table_kernel<F>(grid, data.grad.data(),
-                                             data.positions.data(),
-                                             results.grad_table.data(), data.num_points);
+    cuda::hash_grid_backward_table_kernel<F>(
+        grid, data.grad.data(), data.positions.data(), results.grad_table.data(),
+        data.num_points);
   });
   shim::launch(dim3(blocks), cuda::kHashGridBlock, seed, [&] {
     cuda::hash_grid_backward_positions_kernel<F>(

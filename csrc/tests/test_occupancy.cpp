@@ -79,8 +79,8 @@ void test_device_cell_points_match_cpu() {
   for (int64_t& cell : cells) cell = random() % kNumCells;
   for (float& place : noise) place = uniform(random);
   const float cell_size = 2.0f * kBound / kResolution;
-  cpu::cell_points_range(cells.data(), noise.data(), cell_size, kBound, points.data(), 0,
-                         count);
+  cpu::cell_points_range(cells.data(), noise.data(), cell_size, kBound, points.data(),
+                         0, count);
   shim::launch(shim::num_blocks(count, kBlock), kBlock, 1, [&] {
     cuda::cell_points_kernel(cells.data(), noise.data(), cell_size, kBound,
                              device_points.data(), count);

@@ -60,7 +60,11 @@ Scene make_scene(int64_t num_rays) {
 }
 
 MarchSettings make_settings(float cone_angle, int32_t max_steps) {
-  return {make_occupancy_grid(kResolution, 0.75f), 0.75f, 0.01f, cone_angle, 0.2f,
+  return {make_occupancy_grid(kResolution, 0.75f),
+          0.75f,
+          0.01f,
+          cone_angle,
+          0.2f,
           max_steps};
 }
 
