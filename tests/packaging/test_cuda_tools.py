@@ -101,12 +101,14 @@ def test_spills_and_exceeded_budgets_are_failures(check_cuda):
     reports = check_cuda.parse_ptxas("encode.cu", PTXAS)
     names = {"_Z6encodePKfPf": "encode"}
     generous = {"encode": {"90": 40, "75": 255}}
-    (spill,) = check_cuda.judge(reports, names, generous)
+    (spill,) = check_cuda.judge(reports, names, generous, {})
     assert spill == "encode on sm_75 spills 44 bytes"
+    assert check_cuda.judge(reports, names, generous, {"encode": {"75": 44}}) == []
+    assert check_cuda.judge(reports, names, generous, {"encode": {"75": 43}}) == [spill]
     tight = {"encode": {"90": 39, "75": 255}}
     assert any("40 registers, the budget is 39" in line
-               for line in check_cuda.judge(reports, names, tight))  # fmt: skip
-    assert any("no budget" in line for line in check_cuda.judge(reports, names, {}))
+               for line in check_cuda.judge(reports, names, tight, {}))  # fmt: skip
+    assert any("no budget" in line for line in check_cuda.judge(reports, names, {}, {}))
 
 
 def test_committed_budget_covers_every_architecture(check_cuda):
