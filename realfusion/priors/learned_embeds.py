@@ -99,7 +99,7 @@ def save_learned_token(path: str | Path, token: LearnedToken) -> None:
     A token of one vector is stored as [D], one of several as [K, D]: the forms that
     `pipe.load_textual_inversion` reads.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -107,7 +107,8 @@ def save_learned_token(path: str | Path, token: LearnedToken) -> None:
     vectors = token.vectors.detach().to("cpu", torch.float32)
     stored = vectors[0] if token.num_vectors == 1 else vectors
     partial = path.with_name(f".{path.name}.partial")
-    save_file({token.placeholder: stored.contiguous()}, partial)
+    # Not save_file: it makes files that only their owner may read.
+    partial.write_bytes(save({token.placeholder: stored.contiguous()}))
     partial.replace(path)
 
 
