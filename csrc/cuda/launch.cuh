@@ -10,6 +10,10 @@
 
 #include "bindings/stable.h"
 
+// Torch's own checks would link libtorch_cuda; REALFUSION_CUDA_CHECK takes their place.
+#undef STD_CUDA_CHECK
+#undef STD_CUDA_KERNEL_LAUNCH_CHECK
+
 namespace realfusion::cuda {
 
 // Makes a tensor's device the current one for a scope:

@@ -15,7 +15,7 @@ using torch::stable::new_zeros;
 
 int device_attribute(cudaDeviceAttr attribute, int device) {
   int value = 0;
-  STD_CUDA_CHECK(cudaDeviceGetAttribute(&value, attribute, device));
+  REALFUSION_CUDA_CHECK(cudaDeviceGetAttribute(&value, attribute, device));
   return value;
 }
 
@@ -62,7 +62,7 @@ FieldLaunch plan_launch(const char* op, const FieldArguments& field,
 // Kernels may use more than 48 KiB of shared memory only when told so.
 template <class Kernel>
 void allow_shared_memory(Kernel* kernel, int bytes) {
-  STD_CUDA_CHECK(
+  REALFUSION_CUDA_CHECK(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
 }
 

@@ -13,9 +13,9 @@ namespace {
 // result is to have exactly as many rows as there are samples.
 int64_t read_num_fitting(const int64_t* last_offset, cudaStream_t stream) {
   int64_t num_fitting = 0;
-  STD_CUDA_CHECK(cudaMemcpyAsync(&num_fitting, last_offset, sizeof(num_fitting),
-                                 cudaMemcpyDeviceToHost, stream));
-  STD_CUDA_CHECK(cudaStreamSynchronize(stream));
+  REALFUSION_CUDA_CHECK(cudaMemcpyAsync(&num_fitting, last_offset, sizeof(num_fitting),
+                                        cudaMemcpyDeviceToHost, stream));
+  REALFUSION_CUDA_CHECK(cudaStreamSynchronize(stream));
   return num_fitting;
 }
 
