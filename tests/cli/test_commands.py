@@ -234,9 +234,9 @@ def test_output_that_is_a_file(image, tmp_path, capsys):
 
 def test_sigterm_saves_and_the_same_command_goes_on(image, tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-c", "import sys; from realfusion.cli import run_main;"
-               "sys.exit(run_main())", str(image), "--out", str(out), *TINY,
-               "--reconstruction.iterations", "60"]  # fmt: skip
+    program = Path(sys.executable).with_name("realfusion-run")
+    command = [program, image, "--out", out, *TINY]
+    command += ["--reconstruction.iterations", "60"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -244,7 +244,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(image, tmp_path):
                 break
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
-    assert process.returncode == 130
+    assert process.returncode == 130, rest
     assert "the same command continues" in rest
     assert "--reconstruction.iterations 60" in rest
     saved = json.loads((out / "checkpoint" / "checkpoint.json").read_text())["step"]
