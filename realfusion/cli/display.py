@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections import deque
@@ -105,7 +106,7 @@ class PlainDisplay:
         self._stage = ""
         self._pace = Pace(None, clock)
         self._last = clock()
-        self.interruption = Interruption(self.note)
+        self.interruption = Interruption(_write_to_standard_error)
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Say that a stage begins."""
@@ -170,7 +171,7 @@ class LiveDisplay:
             console=console,
             refresh_per_second=8,
         )
-        self.interruption = Interruption(self.note)
+        self.interruption = Interruption(self._show_hint)
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Finish the bar of the stage before and begin another."""
@@ -199,6 +200,15 @@ class LiveDisplay:
     def should_stop(self) -> bool:
         """Whether Ctrl-C or SIGTERM came."""
         return self.interruption.requested
+
+    def _show_hint(self, message: str) -> None:
+        """Replace the last line; the display's own thread draws it."""
+        self._hint.plain = message
+
+
+def _write_to_standard_error(message: str) -> None:
+    """Unbuffered, so that a signal handler may call it."""
+    os.write(2, f"{message}\n".encode())
 
 
 @contextlib.contextmanager

@@ -19,7 +19,10 @@ class Interruption:
         """Prepare.
 
         Args:
-            announce: Tells the user, in one line, that the request was heard.
+            announce: Tells the user, in one line, that the request was heard. It is
+                called within the signal handler, so it must not use a buffered
+                stream: the signal may have interrupted a print to that very stream,
+                which may not be entered again.
         """
         self._announce = announce
         self._previous: dict[int, Any] = {}

@@ -72,3 +72,28 @@ def test_second_signal_stops_at_once():
     assert process.returncode == 130
     assert "saved" not in out
     assert "stopped at once" in err
+
+
+FLOOD = """
+import sys
+from realfusion.cli.display import display
+with display() as listener:
+    print("ready", flush=True)
+    while not listener.should_stop():
+        listener.note("a line that a signal may interrupt")
+sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_signal_amid_a_print_is_heard(attempt):
+    """Printing within the handler would enter the stream again and raise."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FLOOD], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err[-500:]
+    assert b"once more stops at once" in err
