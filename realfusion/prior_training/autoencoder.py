@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,10 +12,12 @@ from torch import Tensor
 
 from realfusion.prior_training.config import AutoencoderConfig, PriorTrainingConfig
 from realfusion.prior_training.dataset import ViewDataset
-from realfusion.prior_training.training_state import TrainingState, finite_value
-
-Progress = Callable[[str, int, int, dict[str, float]], None]
-"""Called with stage, step, total steps and measurements."""
+from realfusion.prior_training.training_state import (
+    CheckpointedProgress,
+    Progress,
+    TrainingState,
+    finite_value,
+)
 
 
 def build_autoencoder(config: AutoencoderConfig, image_size: int) -> AutoencoderKL:
@@ -86,7 +86,12 @@ def train_autoencoder(
     state = TrainingState(model, optimizer)
     state.load(folder)
     generator = torch.Generator().manual_seed(config.seed * 1000 + state.step)
-    saved_at = time.monotonic()
+    report = CheckpointedProgress(
+        state,
+        folder,
+        checkpoint_seconds=config.checkpoint_seconds,
+        progress=progress,
+    )
     while state.step < settings.steps:
         share = state.step / settings.steps
         rate = settings.learning_rate * min(1, (state.step + 1) / 50) * (1 - share)
@@ -108,13 +113,9 @@ def train_autoencoder(
         optimizer.step()
         state.step += 1
         state.update_average(0.995)
-        if state.step % 100 == 0 or state.step == settings.steps:
-            squared = (reconstructed - images).square().mean().item()
-            measured = {"loss": loss.item(), "psnr_db": 10 * math.log10(4 / squared)}
-            progress("autoencoder", state.step, settings.steps, measured)
-        if time.monotonic() - saved_at > config.checkpoint_seconds:
-            state.save(folder)
-            saved_at = time.monotonic()
+        squared = (reconstructed - images).square().mean().item()
+        measured = {"loss": loss.item(), "psnr_db": 10 * math.log10(4 / squared)}
+        report("autoencoder", settings.steps, measured)
     state.save(folder)
     state.swap_average()
     model.eval().requires_grad_(False)

@@ -64,8 +64,8 @@ class DenoiserConfig:
     """Reference images a step of that warm start; each with two target views."""
     steps: int = 12_000
     """Optimiser steps of the denoiser."""
-    batch_size: int = 32
-    """Noisy target views a step; half as many reference images."""
+    batch_size: int = 64
+    """Noisy target views a step; a quarter as many reference images."""
     learning_rate: float = 8e-4
     """AdamW learning rate: constant, then linear to 3 % in the second half."""
     view_rate_factor: float = 8.0
@@ -79,7 +79,7 @@ class DenoiserConfig:
     high_noise_share: float = 0.75
     """Share of samples whose timestep is drawn from 450 to 999 alone."""
     snr_clip: float = 5.0
-    """Clip of the signal-to-noise ratio in the loss weight (min-SNR)."""
+    """Clip of the loss weight, 1 + signal-to-noise ratio, on the clean latents."""
     ema_decay: float = 0.998
     """Decay of the exported average of the weights, a step."""
 
@@ -91,6 +91,9 @@ class PriorTrainingConfig:
     data: DataConfig = field(default_factory=DataConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    initial_prior: str | None = None
+    """A prior's folder (or "bundled") to start from instead of random weights; its
+    autoencoder is kept as it is."""
     seed: int = 0
     """Of all random numbers of the training."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from realfusion.prior_training.autoencoder import Progress, training_device
-from realfusion.prior_training.condition_encoder import (
-    ConditionEncoder,
-)
+from realfusion.prior_training.autoencoder import training_device
+from realfusion.prior_training.condition_encoder import ConditionEncoder
 from realfusion.prior_training.config import DenoiserConfig, PriorTrainingConfig
 from realfusion.prior_training.dataset import ViewDataset
 from realfusion.prior_training.prompt_batches import (
@@ -25,11 +22,16 @@ from realfusion.prior_training.prompt_batches import (
     PromptTokenizer,
     random_pairs,
 )
-from realfusion.prior_training.training_state import TrainingState, finite_value
+from realfusion.prior_training.training_state import (
+    CheckpointedProgress,
+    Progress,
+    TrainingState,
+    finite_value,
+)
 from realfusion.prior_training.vocabulary import NUM_CLASSES
 from realfusion.prior_training.warm_start import EncoderTrainer, target_images
 
-_TARGETS_PER_REFERENCE = 2
+TARGETS_PER_REFERENCE = 4
 _AVERAGE_EVERY = 4
 _HIGH_NOISE_FROM = 450
 
@@ -66,7 +68,7 @@ def build_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
-        prediction_type="epsilon",
+        prediction_type="v_prediction",
     )
 
 
@@ -105,14 +107,19 @@ class PriorModel(nn.Module):
 
 def denoising_loss(
     predicted: Float[Tensor, "batch channels height width"],
-    noise: Float[Tensor, "batch channels height width"],
+    velocity: Float[Tensor, "batch channels height width"],
     alphas_cumprod: Float[Tensor, " batch"],
     snr_clip: float,
 ) -> Float[Tensor, ""]:
-    """Squared error weighted by min(SNR, clip) / SNR (Hang et al. 2023, Eq. 6)."""
-    error = (predicted - noise).square().mean((1, 2, 3))
-    snr = alphas_cumprod / (1 - alphas_cumprod)
-    return (error * snr.clamp(max=snr_clip) / snr).mean()
+    """Squared error of v (Salimans & Ho 2022), its weight clipped as in min-SNR.
+
+    The error of v is that of x̂_0 times 1 + SNR, which is clipped: where there is
+    nothing but noise the clean latents count fully. With ε as the target they would
+    count SNR, next to nothing, just where identity and view are decided.
+    """
+    error = (predicted - velocity).square().mean((1, 2, 3))
+    weight = 1 / (1 - alphas_cumprod)
+    return (error * weight.clamp(max=snr_clip) / weight).mean()
 
 
 def random_timesteps(
@@ -168,8 +175,12 @@ def train_denoiser(
     rng = np.random.default_rng([config.seed, 7, state.step])
     generator = torch.Generator().manual_seed(config.seed * 7919 + state.step)
     alphas_cumprod = build_scheduler().alphas_cumprod
-    saved_at = reported_at = time.monotonic()
-    recent: list[tuple[float, float]] = []
+    report = CheckpointedProgress(
+        state,
+        folder,
+        checkpoint_seconds=config.checkpoint_seconds,
+        progress=progress,
+    )
     while state.step < settings.steps:
         for group in optimizer.param_groups:
             rate = learning_rate(settings, state.step)
@@ -179,8 +190,8 @@ def train_denoiser(
             tokenize,
             settings,
             rng,
-            num_references=settings.batch_size // _TARGETS_PER_REFERENCE,
-            targets_per_reference=_TARGETS_PER_REFERENCE,
+            num_references=settings.batch_size // TARGETS_PER_REFERENCE,
+            targets_per_reference=TARGETS_PER_REFERENCE,
             condition_dropout=settings.condition_dropout,
         )
         objects = np.repeat(batch.object_index, batch.targets_per_reference)
@@ -206,20 +217,8 @@ def train_denoiser(
         state.step += 1
         if state.step % _AVERAGE_EVERY == 0:
             state.update_average(settings.ema_decay, every=_AVERAGE_EVERY)
-        recent.append((losses[0].item(), losses[1].item()))
-        if state.step % 100 == 0 or state.step == settings.steps:
-            now = time.monotonic()
-            loss, auxiliary = np.mean(recent, axis=0)
-            measured = {
-                "loss": float(loss),
-                "auxiliary": float(auxiliary),
-                "samples_per_second": len(recent) * len(clean) / (now - reported_at),
-            }
-            progress("denoiser", state.step, settings.steps, measured)
-            recent, reported_at = [], now
-        if time.monotonic() - saved_at > config.checkpoint_seconds:
-            state.save(folder)
-            saved_at = time.monotonic()
+        loss, auxiliary = losses[0].item(), losses[1].item()
+        report("denoiser", settings.steps, {"loss": loss, "auxiliary": auxiliary})
     state.save(folder)
     return state
 
@@ -247,7 +246,8 @@ def _losses(
         )
         predicted = model.unet(noisy, timesteps, states, class_labels=labels).sample
         auxiliary = model.encoders.auxiliary_loss(states, tokens, batch, targets)
+    velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
     loss = denoising_loss(
-        predicted.float(), noise, alphas_cumprod, config.denoiser.snr_clip
+        predicted.float(), velocity, alphas_cumprod, config.denoiser.snr_clip
     )
     return loss, auxiliary

@@ -17,7 +17,6 @@ from transformers import CLIPTokenizer
 
 from realfusion.errors import InputError
 from realfusion.prior_training.autoencoder import (
-    Progress,
     composite_premultiplied,
     reconstruction_psnr_db,
     train_autoencoder,
@@ -36,10 +35,16 @@ from realfusion.prior_training.export import (
     folder_size_mb,
     update_record,
 )
+from realfusion.prior_training.initialisation import (
+    initial_autoencoder,
+    initial_prior_folder,
+    initialise_model,
+)
 from realfusion.prior_training.latents import encode_shard, load_latents
 from realfusion.prior_training.model_card import write_model_card
 from realfusion.prior_training.prompt_batches import PromptTokenizer
 from realfusion.prior_training.scoring import as_record, score_prior
+from realfusion.prior_training.training_state import Progress, TrainingState
 from realfusion.prior_training.vocabulary import build_tokenizer
 from realfusion.prior_training.warm_start import train_encoders
 
@@ -163,8 +168,11 @@ def _trained_autoencoder(
     """
     folder = out / "vae"
     if not (folder / "config.json").is_file():
-        checkpoints = out / "checkpoints" / "autoencoder"
-        trained = train_autoencoder(views, config, checkpoints, report)
+        if config.initial_prior is not None:
+            trained = initial_autoencoder(initial_prior_folder(config.initial_prior))
+        else:
+            checkpoints = out / "checkpoints" / "autoencoder"
+            trained = train_autoencoder(views, config, checkpoints, report)
         trained.save_pretrained(folder)
     autoencoder = AutoencoderKL.from_pretrained(folder).to(training_device(config))
     return autoencoder.eval().requires_grad_(False)
@@ -185,7 +193,11 @@ def _trained_model(
     tokenize = PromptTokenizer(
         tokenizer, settings.num_image_tokens, settings.max_text_length
     )
-    if not (checkpoints / "denoiser" / "state.json").is_file():
+    if TrainingState.is_saved(checkpoints / "denoiser"):
+        pass
+    elif config.initial_prior is not None:
+        initialise_model(model, tokenizer, initial_prior_folder(config.initial_prior))
+    else:
         train_encoders(
             views,
             model.encoders,

@@ -1,19 +1,29 @@
 """Resumable training state: weights, their average and Adam's moments.
 
-Written as safetensors and JSON by an atomic rename.
+One safetensors file, replaced by an atomic rename.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from realfusion.io.atomic import atomic_path
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+"""Called with stage, step, total steps and measurements; may raise to stop."""
+
+_FILE = "state.safetensors"
+_REPORT_EVERY = 10
 
 
 def finite_value(loss: Tensor, stage: str, step: int) -> float:
@@ -75,28 +85,33 @@ class TrainingState:
             self.average[name] = held
 
     def save(self, folder: Path, *, extra: dict[str, object] | None = None) -> None:
-        """Writes everything to a folder, atomically."""
-        scratch = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        """Writes everything to a folder; what it held stays until that is done."""
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{k}": v for k, v in moments.items()}
         contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        save_file(
-            {k: v.clone() for k, v in contiguous.items()}, scratch / "state.safetensors"
-        )
-        document = {"step": self.step, **(extra or {})}
-        (scratch / "state.json").write_text(json.dumps(document))
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
+        document = json.dumps({"step": self.step, **(extra or {})})
+        with atomic_path(folder / _FILE) as temporary:
+            save_file(
+                {k: v.clone() for k, v in contiguous.items()},
+                temporary,
+                metadata={"document": document},
+            )
+
+    @staticmethod
+    def is_saved(folder: Path) -> bool:
+        """Whether there is something to load."""
+        return (folder / _FILE).is_file()
 
     def load(self, folder: Path) -> dict[str, object] | None:
         """Restores what :meth:`save` wrote; None when there is nothing."""
-        if not (folder / "state.json").is_file():
+        if not self.is_saved(folder):
             return None
-        tensors = load_file(folder / "state.safetensors")
+        path = folder / _FILE
+        with safe_open(path, framework="pt") as file:
+            document: dict[str, object] = json.loads(file.metadata()["document"])
+        tensors = load_file(path)
         parts: dict[str, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             part, rest = name.split("/", 1)
@@ -111,6 +126,56 @@ class TrainingState:
         state = self.optimizer.state_dict()
         state["state"] = moments
         self.optimizer.load_state_dict(state)
-        document: dict[str, object] = json.loads((folder / "state.json").read_text())
         self.step = int(str(document["step"]))
         return document
+
+
+class CheckpointedProgress:
+    """Reports a stage's steps, and checkpoints it at intervals and when it must stop.
+
+    Args:
+        state: What is trained.
+        folder: Where its checkpoint lies.
+        checkpoint_seconds: Seconds between checkpoints.
+        progress: Receives the means of the measurements since the last report and the
+            steps per second. What it raises passes through once the state is saved.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        folder: Path,
+        *,
+        checkpoint_seconds: float,
+        progress: Progress,
+    ) -> None:
+        self._state = state
+        self._folder = folder
+        self._checkpoint_seconds = checkpoint_seconds
+        self._progress = progress
+        self._saved_at = self._reported_at = time.monotonic()
+        self._recent: list[dict[str, float]] = []
+
+    def __call__(self, stage: str, total: int, measured: dict[str, float]) -> None:
+        """To be called after every step with its measurements."""
+        state = self._state
+        self._recent.append(measured)
+        if state.step % _REPORT_EVERY == 0 or state.step == total:
+            self._report(stage, total)
+        if time.monotonic() - self._saved_at > self._checkpoint_seconds:
+            state.save(self._folder)
+            self._saved_at = time.monotonic()
+
+    def _report(self, stage: str, total: int) -> None:
+        now, count = time.monotonic(), len(self._recent)
+        means = {
+            name: sum(each[name] for each in self._recent) / count
+            for name in self._recent[0]
+        }
+        means["steps_per_second"] = count / max(now - self._reported_at, 1e-9)
+        self._recent, self._reported_at = [], now
+        try:
+            self._progress(stage, self._state.step, total, means)
+        except BaseException:
+            self._state.save(self._folder)
+            raise

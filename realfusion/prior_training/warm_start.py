@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from realfusion.prior_training.autoencoder import Progress, training_device
+from realfusion.prior_training.autoencoder import training_device
 from realfusion.prior_training.condition_encoder import (
     ConditionEncoder,
     TokenPredictor,
@@ -24,7 +23,12 @@ from realfusion.prior_training.prompt_batches import (
     PromptTokenizer,
     random_pairs,
 )
-from realfusion.prior_training.training_state import TrainingState, finite_value
+from realfusion.prior_training.training_state import (
+    CheckpointedProgress,
+    Progress,
+    TrainingState,
+    finite_value,
+)
 
 _TARGETS_PER_REFERENCE = 2
 
@@ -106,7 +110,12 @@ def train_encoders(
     state = TrainingState(model, optimizer)
     state.load(folder)
     rng = np.random.default_rng([config.seed, 5, state.step])
-    saved_at, losses = time.monotonic(), []
+    report = CheckpointedProgress(
+        state,
+        folder,
+        checkpoint_seconds=config.checkpoint_seconds,
+        progress=progress,
+    )
     while state.step < settings.warmup_steps:
         share = state.step / settings.warmup_steps
         rate = 1e-3 * min(1, (state.step + 1) / 100) * min(1, 2 * (1 - share) + 0.05)
@@ -129,16 +138,11 @@ def train_encoders(
                 batch.is_image_token.to(device),
             )
             loss = model.auxiliary_loss(states, tokens, batch, targets)
-        losses.append(finite_value(loss, "the encoders", state.step))
+        value = finite_value(loss, "the encoders", state.step)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         state.step += 1
-        if state.step % 100 == 0 or state.step == settings.warmup_steps:
-            recent = {"loss": float(np.mean(losses[-100:]))}
-            progress("encoders", state.step, settings.warmup_steps, recent)
-        if time.monotonic() - saved_at > config.checkpoint_seconds:
-            state.save(folder)
-            saved_at = time.monotonic()
+        report("encoders", settings.warmup_steps, {"loss": value})
     state.save(folder)

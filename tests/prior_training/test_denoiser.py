@@ -13,6 +13,7 @@ from realfusion.prior_training.denoiser import (
     learning_rate,
     random_timesteps,
 )
+from realfusion.priors.guidance import add_noise, noise_from_prediction
 
 
 def test_the_view_embedding_starts_without_effect() -> None:
@@ -34,13 +35,30 @@ def test_the_schedule_is_stable_diffusions() -> None:
     assert alphas[-1].item() == pytest.approx(0.00466, rel=1e-2)
 
 
-def test_min_snr_weights_clear_timesteps_less() -> None:
-    noise = torch.zeros(1, 4, 2, 2)
-    predicted = torch.ones(1, 4, 2, 2)
-    noisy = denoising_loss(predicted, noise, torch.tensor([0.5]), 5.0)
-    clear = denoising_loss(predicted, noise, torch.tensor([0.99]), 5.0)
-    assert noisy.item() == pytest.approx(1.0)
-    assert clear.item() == pytest.approx(5 / 99, rel=1e-3)
+@pytest.mark.parametrize(
+    ("alpha_cumprod", "weight"), [(0.01, 1 / 0.99), (0.5, 2.0), (0.99, 5.0)]
+)
+def test_an_error_of_the_clean_latents_counts_one_plus_snr_at_most_the_clip(
+    alpha_cumprod: float, weight: float
+) -> None:
+    clean, noise = torch.randn(2, 1, 4, 2, 2).unbind()
+    signal, spread = alpha_cumprod**0.5, (1 - alpha_cumprod) ** 0.5
+    noisy = signal * clean + spread * noise
+    wrong = clean + 0.1
+    predicted = (signal * noisy - wrong) / spread
+    velocity = signal * noise - spread * clean
+    loss = denoising_loss(predicted, velocity, torch.tensor([alpha_cumprod]), 5.0)
+    assert loss.item() == pytest.approx(weight * 0.1**2, rel=1e-3)
+
+
+def test_the_prior_reads_velocities_as_the_training_means_them() -> None:
+    alphas_cumprod = torch.tensor([0.3])
+    clean, noise = torch.randn(2, 1, 4, 2, 2).unbind()
+    noisy = add_noise(clean, noise, alphas_cumprod)
+    velocity = 0.3**0.5 * noise - 0.7**0.5 * clean
+    kind = build_scheduler().config.prediction_type
+    read = noise_from_prediction(velocity, noisy, alphas_cumprod, kind)
+    torch.testing.assert_close(read, noise)
 
 
 def test_timesteps_cover_the_range_with_a_share_of_noisy_ones() -> None:

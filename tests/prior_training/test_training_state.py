@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from realfusion.prior_training.training_state import TrainingState, finite_value
+from realfusion.prior_training import training_state
+from realfusion.prior_training.training_state import (
+    CheckpointedProgress,
+    TrainingState,
+    finite_value,
+)
 
 
 def fresh_state() -> TrainingState:
@@ -67,3 +72,63 @@ def test_a_loss_that_is_not_finite_stops_the_training_by_name() -> None:
     assert finite_value(torch.tensor(2.0), "the denoiser", 3) == 2.0
     with pytest.raises(FloatingPointError, match=r"denoiser must stay finite.*step 3"):
         finite_value(torch.tensor(float("nan")), "the denoiser", 3)
+
+
+def test_what_stops_the_training_finds_its_last_step_saved(tmp_path: Path) -> None:
+    state, folder = fresh_state(), tmp_path / "checkpoint"
+
+    def stop(stage: str, step: int, total: int, measured: dict[str, float]) -> None:
+        if step == 20:
+            raise KeyboardInterrupt
+
+    report = CheckpointedProgress(state, folder, checkpoint_seconds=1e9, progress=stop)
+    for _ in range(19):
+        advance(state, 1)
+        report("stage", 100, {"loss": 1.0})
+    assert not TrainingState.is_saved(folder)
+    advance(state, 1)
+    with pytest.raises(KeyboardInterrupt):
+        report("stage", 100, {"loss": 1.0})
+    resumed = fresh_state()
+    resumed.load(folder)
+    assert resumed.step == 20
+    assert torch.equal(resumed.model.weight, state.model.weight)
+
+
+def test_reports_hold_the_means_since_the_last_one(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int, dict[str, float]]] = []
+    state = fresh_state()
+    report = CheckpointedProgress(
+        state,
+        tmp_path,
+        checkpoint_seconds=1e9,
+        progress=lambda *record: seen.append(record),
+    )
+    for step in range(1, 13):
+        state.step = step
+        report("stage", 12, {"loss": float(step)})
+    assert [(stage, step, total) for stage, step, total, _ in seen] == [
+        ("stage", 10, 12),
+        ("stage", 12, 12),
+    ]
+    assert [measured["loss"] for *_, measured in seen] == [5.5, 11.5]
+    assert all(measured["steps_per_second"] > 0 for *_, measured in seen)
+
+
+def test_a_save_that_fails_keeps_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = fresh_state()
+    advance(state, 1)
+    state.save(tmp_path)
+
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(training_state, "save_file", fail)
+    advance(state, 1)
+    with pytest.raises(OSError, match="disk full"):
+        state.save(tmp_path)
+    resumed = fresh_state()
+    resumed.load(tmp_path)
+    assert resumed.step == 1
