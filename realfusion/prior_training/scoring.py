@@ -7,6 +7,7 @@ with the rendered truth.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,15 @@ from torch import Tensor
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
+from realfusion.priors.guidance import denoised_from_noise
+from realfusion.priors.protocol import Conditioning
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.procedural.objects import generate_object
 from realfusion.procedural.render import ObjectView, random_light, render_views
 
 _NUM_AZIMUTHS = 8
 _ELEVATION_DEG = 15.0
+_NOISIEST_TIMESTEP = 980
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,18 +107,10 @@ def sample_views(
     Returns:
         Images in [0, 1].
     """
-    if null_identity:
-        prompt = Prompt(subject="an object")
-    else:
-        prior.set_token(prior.encode_image_token(reference.permute(1, 2, 0)))
-        prompt = Prompt(subject=prior.metadata.subject)
-    conditioning = prior.condition(prompt, cameras)
+    conditioning = _conditioning(prior, reference, cameras, null_identity)
     scheduler = DDIMScheduler.from_config(prior.scheduler.config)
     scheduler.set_timesteps(num_steps)
-    size = prior.image_size // prior.latent_factor
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(cameras), 4, size, size, generator=generator)
-    latents = noise.to(prior.device)
+    latents = _starting_noise(prior, len(cameras), seed)
     context = torch.cat([conditioning.context, conditioning.negative_context])
     labels, negative_labels = (
         conditioning.class_labels,
@@ -129,6 +125,59 @@ def sample_views(
         guided = negative + guidance_scale * (positive - negative)
         latents = scheduler.step(guided, timestep, latents).prev_sample
     return prior.decode(latents)
+
+
+@torch.no_grad()
+def estimate_views(
+    prior: StableDiffusionPrior,
+    reference: Float[Tensor, "4 size size"],
+    cameras: list[Camera],
+    *,
+    seed: int,
+    null_identity: bool = False,
+) -> Float[Tensor, "views 3 size size"]:
+    """x̂_0 from noise alone, in one step and without guidance.
+
+    The mean of what the prior expects to see: where score distillation pulls a view at
+    the highest noise level. Softer than a sample, and nearer to the truth.
+
+    Args:
+        prior: A prior with an image encoder.
+        reference: RGBA, straight alpha, in [0, 1]; its camera has azimuth 0.
+        cameras: The views.
+        seed: Of the noise.
+        null_identity: Prompt "an object" instead of the image's token (a control).
+
+    Returns:
+        Images in [0, 1].
+    """
+    conditioning = _conditioning(prior, reference, cameras, null_identity)
+    noise = _starting_noise(prior, len(cameras), seed)
+    steps = torch.full((len(cameras),), _NOISIEST_TIMESTEP, device=prior.device)
+    predicted = prior.predict_noise(
+        noise, steps, conditioning.context, conditioning.class_labels
+    )
+    return prior.decode(
+        denoised_from_noise(predicted, noise, prior.alphas_cumprod[steps])
+    )
+
+
+def _conditioning(
+    prior: StableDiffusionPrior,
+    reference: Tensor,
+    cameras: list[Camera],
+    null_identity: bool,
+) -> Conditioning:
+    if null_identity:
+        return prior.condition(Prompt(subject="an object"), cameras)
+    prior.set_token(prior.encode_image_token(reference.permute(1, 2, 0)))
+    return prior.condition(Prompt(subject=prior.metadata.subject), cameras)
+
+
+def _starting_noise(prior: StableDiffusionPrior, count: int, seed: int) -> Tensor:
+    size = prior.image_size // prior.latent_factor
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 4, size, size, generator=generator).to(prior.device)
 
 
 def orbit_cameras() -> list[Camera]:
@@ -176,6 +225,7 @@ def score_prior(
     guidance_scale: float = 3.0,
     num_steps: int = 12,
     null_identity: bool = False,
+    one_step: bool = False,
     grid_path: Path | None = None,
 ) -> PriorScores:
     """Scores an exported prior on held-out objects.
@@ -187,6 +237,7 @@ def score_prior(
         guidance_scale: Of the sampling.
         num_steps: DDIM steps.
         null_identity: The control without identity.
+        one_step: Score :func:`estimate_views` instead of samples.
         grid_path: Where to write a picture of the first objects: reference, eight
             generated views, and the truth below them.
 
@@ -195,17 +246,16 @@ def score_prior(
     """
     prior = StableDiffusionPrior.from_pretrained(folder)
     views = held_out_views(split, num_objects, size=prior.image_size)
+    if one_step:
+        guidance_scale = 1.0
+        paint = partial(estimate_views, prior)
+    else:
+        paint = partial(
+            sample_views, prior, guidance_scale=guidance_scale, num_steps=num_steps
+        )
     generated = torch.stack(
         [
-            sample_views(
-                prior,
-                reference,
-                orbit_cameras(),
-                guidance_scale=guidance_scale,
-                num_steps=num_steps,
-                seed=index,
-                null_identity=null_identity,
-            )
+            paint(reference, orbit_cameras(), seed=index, null_identity=null_identity)
             for index, reference in enumerate(views.references)
         ]
     ).cpu()

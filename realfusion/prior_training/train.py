@@ -103,17 +103,26 @@ def finish_prior(
     on_white = composite_premultiplied(images.to(device))
     psnr = reconstruction_psnr_db(autoencoder, on_white)
     scores: dict[str, object] = {"autoencoder_psnr_db": round(psnr, 2)}
-    runs = [(split, False) for split in _SPLITS] + [(_SPLITS[0], True)]
-    for index, (split, is_null) in enumerate(runs):
+    runs = [
+        (split, is_null, one_step)
+        for one_step in (False, True)
+        for split, is_null in (
+            (_SPLITS[0], False),
+            (_SPLITS[1], False),
+            (_SPLITS[0], True),
+        )
+    ]
+    for index, (split, is_null, one_step) in enumerate(runs):
         scored = score_prior(
             prior,
             split=split,
             num_objects=config.num_scored_objects,
             num_steps=config.num_scored_steps,
             null_identity=is_null,
+            one_step=one_step,
             grid_path=grid_path if index == 0 else None,
         )
-        name = f"{split}_without_identity" if is_null else split
+        name = split + "_without_identity" * is_null + "_one_step" * one_step
         scores[name] = as_record(scored)
         report("scores", index + 1, len(runs), {"view_top1": scored.view_top1})
     size = round(folder_size_mb(prior), 1)

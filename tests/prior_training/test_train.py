@@ -71,7 +71,8 @@ def test_the_card_and_the_record_tell_the_training(
     assert record["objects"] == 4
     assert record["samples"] == 8
     assert record["configuration"]["seed"] == 0
-    assert "held_out_families" in record["scores"]
+    for name in ("held_out_families", "held_out_instances_one_step"):
+        assert record["scores"][name]["num_objects"] == 1
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| view_top1 |" in card
     assert (trained[0] / "samples.png").is_file()
