@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
@@ -65,20 +66,23 @@ def table(results: dict[str, dict[str, float]]) -> str:
     """Figures of runs, a line each, and their mean."""
     lines = [f"{'':34s}" + "".join(f"{name:>10s}" for name in SHORT)]
     for name, figures in [*results.items(), ("mean", mean(list(results.values())))]:
-        cells = "".join(f"{figures[key]:10.3f}" for key in FIGURES)
+        cells = "".join(f"{figures.get(key, math.nan):10.3f}" for key in FIGURES)
         lines.append(f"{name:34s}{cells}")
     return "\n".join(lines)
 
 
 def mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Mean of every figure."""
-    return {key: statistics.fmean(row[key] for row in rows) for key in FIGURES}
+    """Mean of every figure that all rows have."""
+    known = [key for key in FIGURES if all(key in row for row in rows)]
+    return {key: statistics.fmean(row[key] for row in rows) for key in known}
 
 
 def paired(first: dict, second: dict) -> str:
     """Mean differences of the second variant to the first, with standard errors."""
     lines = []
     for key, short in zip(FIGURES, SHORT, strict=True):
+        if key not in mean([*first.values(), *second.values()]):
+            continue
         gains = [second[name][key] - first[name][key] for name in first]
         error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
         better = sum(gain > 0 for gain in gains)
