@@ -115,7 +115,7 @@ def main() -> None:
     for name in names:
         for seed in range(given.seeds):
             for variant in given.variants:
-                label = f"{name}-{variant}-{seed}"
+                label = f"{name}-{Path(variant).name}-{seed}"
                 figures = measure(
                     given.ground_truth / name,
                     given.out / label,
