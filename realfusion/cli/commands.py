@@ -17,6 +17,7 @@ from realfusion.cli.arguments import (
     RenderArguments,
     TrainPriorArguments,
     parse,
+    parse_batch,
     parse_run,
 )
 from realfusion.listener import RunInterruptedError, RunListener
@@ -53,10 +54,17 @@ def _run(program: str, args: Sequence[str], until: Stage) -> int:
         with display(previews) as listener:
             folder = pipeline.run(config, options, listener, until=until)
     except RunInterruptedError as error:
-        command = shlex.join([*program.split(), *args])
-        raise RunInterruptedError(f"{error}:\n  {command}") from error
+        raise _with_command(error, program, args) from error
     print(summary(folder))
     return 0
+
+
+def _with_command(
+    error: RunInterruptedError, program: str, args: Sequence[str]
+) -> RunInterruptedError:
+    """The same error with the command that continues."""
+    command = shlex.join([*program.split(), *args])
+    return RunInterruptedError(f"{error}:\n  {command}")
 
 
 def summary(folder: RunFolder) -> str:
@@ -73,6 +81,34 @@ def summary(folder: RunFolder) -> str:
     shown = (folder.report, folder.mesh, folder.turntable_video, folder.turntable_sheet)
     lines += [f"  {path}" for path in shown if path in made]
     return "\n".join([*lines, f"run folder: {folder.root}"])
+
+
+def batch(program: str, args: Sequence[str]) -> int:
+    """Everything for many images; 1 if one of them failed."""
+    arguments = parse_batch(program, args)
+
+    from realfusion import batch as batches
+    from realfusion.cli.batch_display import batch_display, summary_table
+    from realfusion.pipeline import choose_device
+
+    device = choose_device(arguments.device)
+    images = batches.collect_images(arguments.images)
+    num_workers = batches.choose_num_workers(arguments.jobs, len(images), device)
+    jobs = [batches.Job(*arguments.run_of(image)) for image in images]
+    try:
+        with batch_display(len(jobs)) as watcher:
+            outcomes = batches.run_batch(
+                jobs,
+                arguments.out,
+                num_workers=num_workers,
+                device=device,
+                watcher=watcher,
+            )
+    except RunInterruptedError as error:
+        raise _with_command(error, program, args) from error
+    print(summary_table(outcomes))
+    print(f"\n  {arguments.out / batches.INDEX_NAME}")
+    return 1 if any(each.state == "failed" for each in outcomes) else 0
 
 
 def export(program: str, args: Sequence[str]) -> int:

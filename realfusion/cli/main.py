@@ -33,6 +33,7 @@ class Command:
 
 COMMANDS = {
     "run": Command("everything: image in, run folder out", commands.run),
+    "batch": Command("the same for many images, a run folder each", commands.batch),
     "invert": Command("up to the learned token", commands.invert),
     "reconstruct": Command("up to the fitted field", commands.reconstruct),
     "export": Command("turntable, mesh and report of a run anew", commands.export),
