@@ -125,6 +125,24 @@ class RenderArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewArguments:
+    """Show a run in the browser, also while it trains; Ctrl-C ends."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """A run folder with a mesh or a checkpoint."""
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 lets other machines look."""
+    port: int = 8080
+    """Port to listen at; 0 takes a free one."""
+    size: int = 256
+    """Pixels along the longer edge of the rendered field."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to render the field."""
+    export: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write mesh and cameras to one HTML file instead, and listen nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateArguments:
     """Compare a run with ground truth; figures are printed and stored in the run."""
 

@@ -16,6 +16,7 @@ from realfusion.cli.arguments import (
     ExportArguments,
     RenderArguments,
     TrainPriorArguments,
+    ViewArguments,
     parse,
     parse_batch,
     parse_run,
@@ -141,6 +142,27 @@ def render(program: str, args: Sequence[str]) -> int:
             listener=listener,
         )
     print(f"{len(paths)} views in {arguments.out}")
+    return 0
+
+
+def view(program: str, args: Sequence[str]) -> int:
+    """A run in the browser, until Ctrl-C."""
+    arguments = parse(ViewArguments, program, args)
+
+    from realfusion.viewer import page
+
+    if arguments.export is not None:
+        page.export_page(arguments.run_dir, arguments.export)
+        print(f"page: {arguments.export}")
+        return 0
+    page.view_run(
+        arguments.run_dir,
+        host=arguments.host,
+        port=arguments.port,
+        size=arguments.size,
+        device=arguments.device,
+        ready=lambda address: print(f"{address} (Ctrl-C ends)", flush=True),
+    )
     return 0
 
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "reconstruct": Command("up to the fitted field", commands.reconstruct),
     "export": Command("turntable, mesh and report of a run anew", commands.export),
     "render": Command("views of a run from given cameras", commands.render),
+    "view": Command("a run in the browser, also while it trains", commands.view),
     "evaluate": Command("a run against ground truth", commands.evaluate),
     "doctor": Command("what is installed, and what is missing", commands.doctor),
     "train-prior": Command("the embedded prior from nothing", commands.train_prior),

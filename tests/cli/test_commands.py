@@ -125,11 +125,12 @@ def test_reconstruct_stops_before_the_outputs(image, tmp_path):
     assert not (out / "mesh.glb").exists()
 
 
-@pytest.mark.parametrize("command", ["export", "render", "evaluate"])
+@pytest.mark.parametrize("command", ["export", "render", "view", "evaluate"])
 def test_commands_on_a_run_refuse_other_folders(command, tmp_path, capsys):
     extra = {
         "export": [],
         "render": ["--cameras", str(tmp_path / "c.json"), "--out", str(tmp_path / "o")],
+        "view": [],
         "evaluate": ["--ground-truth", str(tmp_path)],
     }[command]
     assert main([command, str(tmp_path), *extra]) == 2
@@ -308,6 +309,17 @@ def test_batch_that_was_stopped_goes_on(image, tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert json.loads((out / "disc/metrics.json").read_text())["iterations"] == 300
+
+
+def test_view_without_viser_names_the_command_that_installs_it(
+    finished, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "viser", None)
+    assert main(["view", str(finished)]) == 2
+    assert capsys.readouterr().err == (
+        "realfusion view: error: the viewer needs viser, which is not installed: "
+        "pip install 'realfusion[viewer]'\n"
+    )
 
 
 def test_stages_of_a_training_reach_the_display():
