@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from realfusion.cameras.camera import Camera, orbit
+from realfusion.cameras.camera import Camera, FreeCamera, orbit
 from realfusion.config import ExportConfig, to_dict
 from realfusion.evaluation.metrics import mask_iou, psnr
 from realfusion.io.images import composite_on, read_image, to_uint8, write_png
@@ -60,10 +60,12 @@ class Picture:
     depth: Float[np.ndarray, "height width"]
 
 
-def render_picture(scene: Scene, camera: Camera, size: int) -> Picture:
-    """Render one view, `size` pixels along an edge."""
-    rendered = scene.render_image(camera, (size, size))
-    return _to_picture(rendered, size)
+def render_picture(
+    scene: Scene, camera: Camera | FreeCamera, height: int, width: int | None = None
+) -> Picture:
+    """Render one view, `height` pixels high, and as wide unless given otherwise."""
+    size = (height, width or height)
+    return _to_picture(scene.render_image(camera, size), size)
 
 
 def render_rgba(
@@ -71,7 +73,7 @@ def render_rgba(
 ) -> Float[np.ndarray, "size size 4"]:
     """Render one view as RGBA with straight alpha, without normals."""
     rendered = scene.render_image(camera, (size, size), with_normals=False)
-    return _to_picture(rendered, size).rgba
+    return _to_picture(rendered, (size, size)).rgba
 
 
 def write_preview(folder: RunFolder, state: TrainState, camera: Camera) -> None:
@@ -238,7 +240,7 @@ def _write_mesh(
     return dataclasses.asdict(measure_mesh(mesh))
 
 
-def _to_picture(rendered: Rendered, size: int) -> Picture:
+def _to_picture(rendered: Rendered, size: tuple[int, int]) -> Picture:
     alpha = rendered.opacity.clamp(0.0, 1.0)
     solid = alpha.clamp(min=1e-4)
     rgb = torch.where(
@@ -247,9 +249,9 @@ def _to_picture(rendered: Rendered, size: int) -> Picture:
     depth = torch.where(alpha > 0.5, rendered.depth / solid, torch.zeros_like(alpha))
     rgba = torch.cat([rgb.clamp(0.0, 1.0), alpha[:, None]], dim=-1)
     return Picture(
-        rgba=rgba.reshape(size, size, 4).cpu().numpy(),
-        normals=rendered.normals.reshape(size, size, 3).cpu().numpy(),
-        depth=depth.reshape(size, size).cpu().numpy(),
+        rgba=rgba.reshape(*size, 4).cpu().numpy(),
+        normals=rendered.normals.reshape(*size, 3).cpu().numpy(),
+        depth=depth.reshape(size).cpu().numpy(),
     )
 
 

@@ -138,6 +138,26 @@ def open_run(root: Path, config: RunConfig, *, overwrite: bool = False) -> OpenR
     return OpenRun(folder, config, identity)
 
 
+def is_finished(root: Path, config: RunConfig) -> bool:
+    """Whether a folder holds the run of a configuration with all its outputs.
+
+    Args:
+        root: The run folder; need not exist.
+        config: Settings of the run.
+
+    Returns:
+        True if nothing is left to do.
+
+    Raises:
+        InputError: The image or the stored configuration cannot be read.
+    """
+    folder = RunFolder(root)
+    if not folder.config.exists() or not folder.report.exists():  # written last
+        return False
+    identity = fingerprint(config, digest_file(config.image))
+    return read_config(folder)["fingerprint"] == identity
+
+
 def load_run(root: Path) -> OpenRun:
     """Open a run folder as it is.
 

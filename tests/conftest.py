@@ -27,6 +27,7 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 CHECKED = (
     "cameras", "evaluation", "fields", "io", "losses", "outputs", "pipeline",
     "prior_training", "priors", "procedural", "rendering", "training",
+    "viewer.conventions", "viewer.field_view",
 )  # fmt: skip
 type_checker = types.ModuleType("realfusion_type_checker")
 type_checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import pytest
 
 from realfusion.config import RunConfig
 from realfusion.errors import InputError
-from realfusion.run_folder import load_run, open_run
+from realfusion.run_folder import is_finished, load_run, open_run
 
 
 @pytest.fixture
@@ -75,6 +75,16 @@ def test_overwrite_removes_only_what_a_run_writes(tmp_path, config):
     assert not opened.folder.checkpoint.exists()
     assert note.read_text() == "mine"
     assert load_run(tmp_path / "out").config.seed == 7
+
+
+def test_a_run_is_finished_when_its_report_is_there(tmp_path, config):
+    out = tmp_path / "out"
+    assert not is_finished(out, config)
+    opened = open_run(out, config)
+    assert not is_finished(out, config)
+    opened.folder.report.write_text("<html>")
+    assert is_finished(out, config)
+    assert not is_finished(out, dataclasses.replace(config, seed=7))
 
 
 def test_a_folder_with_files_of_the_same_name_is_left_alone(tmp_path, config):

@@ -1,4 +1,4 @@
-"""One orbit camera and its rays.
+"""Cameras, on an orbit or anywhere, and their rays.
 
 The convention, for everything in this package: right-handed world, +y up, the object
 at the origin. A camera at azimuth 0 and elevation 0 stands on +z and looks along -z
@@ -34,6 +34,47 @@ class Rays:
     def select(self, indices: Tensor) -> Rays:
         """The rays at `indices` (int64 [M])."""
         return Rays(self.origins[indices], self.directions[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeCamera:
+    """A pinhole camera anywhere, looking anywhere.
+
+    Attributes:
+        camera_to_world: Rigid transform from OpenGL camera axes to the world (float64).
+        fov_y_deg: Vertical field of view in degrees, within (0, 180).
+    """
+
+    camera_to_world: Float[Tensor, "4 4"]
+    fov_y_deg: float
+
+    def focal_px(self, height: int) -> float:
+        """Focal length in pixels of an image `height` pixels high."""
+        return 0.5 * height / math.tan(0.5 * math.radians(self.fov_y_deg))
+
+    def rays(self, height: int, width: int, device: torch.device | str = "cpu") -> Rays:
+        """Rays through all pixel centres, row by row from the top left.
+
+        Args:
+            height: Image height in pixels.
+            width: Image width in pixels (pixels are square).
+            device: Where the rays are put.
+
+        Returns:
+            `height * width` rays, float32.
+        """
+        if height < 1 or width < 1:
+            raise ValueError(f"height, width must be positive, got {height}, {width}")
+        focal = self.focal_px(height)
+        columns = (torch.arange(width, dtype=torch.float64) + 0.5 - width / 2) / focal
+        rows = (torch.arange(height, dtype=torch.float64) + 0.5 - height / 2) / focal
+        grid_y, grid_x = torch.meshgrid(-rows, columns, indexing="ij")
+        in_camera = torch.stack([grid_x, grid_y, -torch.ones_like(grid_x)], dim=-1)
+        matrix = self.camera_to_world
+        directions = in_camera.reshape(-1, 3) @ matrix[:3, :3].T
+        directions = torch.nn.functional.normalize(directions, dim=-1).float()
+        origins = matrix[:3, 3].float().expand_as(directions).contiguous()
+        return Rays(origins.to(device), directions.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,33 +155,15 @@ class Camera:
         matrix[:3, 3] = position
         return matrix
 
-    def focal_px(self, height: int) -> float:
-        """Focal length in pixels of an image `height` pixels high."""
-        return 0.5 * height / math.tan(0.5 * math.radians(self.fov_y_deg))
+    def free(self) -> FreeCamera:
+        """The same camera, no longer bound to the orbit."""
+        return FreeCamera(
+            camera_to_world=self.camera_to_world(), fov_y_deg=self.fov_y_deg
+        )
 
     def rays(self, height: int, width: int, device: torch.device | str = "cpu") -> Rays:
-        """Rays through all pixel centres, row by row from the top left.
-
-        Args:
-            height: Image height in pixels.
-            width: Image width in pixels (pixels are square).
-            device: Where the rays are put.
-
-        Returns:
-            `height * width` rays, float32.
-        """
-        if height < 1 or width < 1:
-            raise ValueError(f"height, width must be positive, got {height}, {width}")
-        focal = self.focal_px(height)
-        columns = (torch.arange(width, dtype=torch.float64) + 0.5 - width / 2) / focal
-        rows = (torch.arange(height, dtype=torch.float64) + 0.5 - height / 2) / focal
-        grid_y, grid_x = torch.meshgrid(-rows, columns, indexing="ij")
-        in_camera = torch.stack([grid_x, grid_y, -torch.ones_like(grid_x)], dim=-1)
-        matrix = self.camera_to_world()
-        directions = in_camera.reshape(-1, 3) @ matrix[:3, :3].T
-        directions = torch.nn.functional.normalize(directions, dim=-1).float()
-        origins = matrix[:3, 3].float().expand_as(directions).contiguous()
-        return Rays(origins.to(device), directions.to(device))
+        """Rays through all pixel centres; see `FreeCamera.rays`."""
+        return self.free().rays(height, width, device)
 
 
 def orbit(num_views: int, camera: Camera) -> list[Camera]:

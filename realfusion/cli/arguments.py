@@ -78,6 +78,26 @@ class RunArguments(RunConfig, RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchArguments(RunArguments):
+    """Models of many images, a run folder each. What is finished is kept, what was
+    stopped continues, and a failure does not touch the others."""
+
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """Photos, and folders of photos."""
+    image: Annotated[Path, tyro.conf.Suppress] = Path()
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs")
+    """Folder of the run folders, each with its image's name, and of index.html."""
+    jobs: Annotated[int | Literal["auto"], tyro.conf.arg(metavar="N|auto")] = "auto"
+    """Images at the same time; more than one needs ray. `auto`: as many as there are
+    CUDA devices if ray is installed, else one after the other."""
+
+    def run_of(self, image: Path) -> tuple[RunConfig, RunOptions]:
+        """Configuration and options of the run of one of the images."""
+        single = dataclasses.replace(self, image=image, out=self.out / image.stem)
+        return single.config(), single.options()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportArguments:
     """Make turntable, mesh, figures and report of a run anew."""
 
@@ -102,6 +122,24 @@ class RenderArguments:
     """Pixels along an edge."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewArguments:
+    """Show a run in the browser, also while it trains; Ctrl-C ends."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """A run folder with a mesh or a checkpoint."""
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 lets other machines look."""
+    port: int = 8080
+    """Port to listen at; 0 takes a free one."""
+    size: int = 256
+    """Pixels along the longer edge of the rendered field."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to render the field."""
+    export: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write mesh and cameras to one HTML file instead, and listen nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,19 +179,26 @@ def _fields_of(kind: type, instance: Any) -> dict[str, Any]:
 
 def parse_run(program: str, args: Sequence[str]) -> RunArguments:
     """The options of `realfusion-run`; `--preset` sets the defaults of the others."""
-    preset = _preset_in(args)
-    return parse(
-        RunArguments,
-        program,
-        args,
-        default=RunArguments(
-            image=tyro.MISSING,
-            preset=preset,
-            reconstruction=PRESETS[preset].reconstruction,
-            inversion=PRESETS[preset].inversion,
-            export=PRESETS[preset].export,
-        ),
-    )
+    default = RunArguments(image=tyro.MISSING, **_preset_values(args))
+    return parse(RunArguments, program, args, default=default)
+
+
+def parse_batch(program: str, args: Sequence[str]) -> BatchArguments:
+    """The options of `realfusion batch`: those of a run, for many images."""
+    default = BatchArguments(images=tyro.MISSING, **_preset_values(args))
+    return parse(BatchArguments, program, args, default=default)
+
+
+def _preset_values(args: Sequence[str]) -> dict[str, Any]:
+    """The preset named in `args`, and what it sets."""
+    name = _preset_in(args)
+    preset = PRESETS[name]
+    return {
+        "preset": name,
+        "reconstruction": preset.reconstruction,
+        "inversion": preset.inversion,
+        "export": preset.export,
+    }
 
 
 def _preset_in(args: Sequence[str]) -> PresetName:

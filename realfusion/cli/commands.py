@@ -16,7 +16,9 @@ from realfusion.cli.arguments import (
     ExportArguments,
     RenderArguments,
     TrainPriorArguments,
+    ViewArguments,
     parse,
+    parse_batch,
     parse_run,
 )
 from realfusion.listener import RunInterruptedError, RunListener
@@ -53,10 +55,17 @@ def _run(program: str, args: Sequence[str], until: Stage) -> int:
         with display(previews) as listener:
             folder = pipeline.run(config, options, listener, until=until)
     except RunInterruptedError as error:
-        command = shlex.join([*program.split(), *args])
-        raise RunInterruptedError(f"{error}:\n  {command}") from error
+        raise _with_command(error, program, args) from error
     print(summary(folder))
     return 0
+
+
+def _with_command(
+    error: RunInterruptedError, program: str, args: Sequence[str]
+) -> RunInterruptedError:
+    """The same error with the command that continues."""
+    command = shlex.join([*program.split(), *args])
+    return RunInterruptedError(f"{error}:\n  {command}")
 
 
 def summary(folder: RunFolder) -> str:
@@ -73,6 +82,34 @@ def summary(folder: RunFolder) -> str:
     shown = (folder.report, folder.mesh, folder.turntable_video, folder.turntable_sheet)
     lines += [f"  {path}" for path in shown if path in made]
     return "\n".join([*lines, f"run folder: {folder.root}"])
+
+
+def batch(program: str, args: Sequence[str]) -> int:
+    """Everything for many images; 1 if one of them failed."""
+    arguments = parse_batch(program, args)
+
+    from realfusion import batch as batches
+    from realfusion.cli.batch_display import batch_display, summary_table
+    from realfusion.pipeline import choose_device
+
+    device = choose_device(arguments.device)
+    images = batches.collect_images(arguments.images)
+    num_workers = batches.choose_num_workers(arguments.jobs, len(images), device)
+    jobs = [batches.Job(*arguments.run_of(image)) for image in images]
+    try:
+        with batch_display(len(jobs)) as watcher:
+            outcomes = batches.run_batch(
+                jobs,
+                arguments.out,
+                num_workers=num_workers,
+                device=device,
+                watcher=watcher,
+            )
+    except RunInterruptedError as error:
+        raise _with_command(error, program, args) from error
+    print(summary_table(outcomes))
+    print(f"\n  {arguments.out / batches.INDEX_NAME}")
+    return 1 if any(each.state == "failed" for each in outcomes) else 0
 
 
 def export(program: str, args: Sequence[str]) -> int:
@@ -105,6 +142,27 @@ def render(program: str, args: Sequence[str]) -> int:
             listener=listener,
         )
     print(f"{len(paths)} views in {arguments.out}")
+    return 0
+
+
+def view(program: str, args: Sequence[str]) -> int:
+    """A run in the browser, until Ctrl-C."""
+    arguments = parse(ViewArguments, program, args)
+
+    from realfusion.viewer import page
+
+    if arguments.export is not None:
+        page.export_page(arguments.run_dir, arguments.export)
+        print(f"page: {arguments.export}")
+        return 0
+    page.view_run(
+        arguments.run_dir,
+        host=arguments.host,
+        port=arguments.port,
+        size=arguments.size,
+        device=arguments.device,
+        ready=lambda address: print(f"{address} (Ctrl-C ends)", flush=True),
+    )
     return 0
 
 

@@ -106,7 +106,7 @@ class PlainDisplay:
         self._stage = ""
         self._pace = Pace(None, clock)
         self._last = clock()
-        self.interruption = Interruption(_write_to_standard_error)
+        self.interruption = Interruption(write_to_standard_error)
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Say that a stage begins."""
@@ -206,7 +206,7 @@ class LiveDisplay:
         self._hint.plain = message
 
 
-def _write_to_standard_error(message: str) -> None:
+def write_to_standard_error(message: str) -> None:
     """Unbuffered, so that a signal handler may call it."""
     os.write(2, f"{message}\n".encode())
 

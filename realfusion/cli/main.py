@@ -33,10 +33,12 @@ class Command:
 
 COMMANDS = {
     "run": Command("everything: image in, run folder out", commands.run),
+    "batch": Command("the same for many images, a run folder each", commands.batch),
     "invert": Command("up to the learned token", commands.invert),
     "reconstruct": Command("up to the fitted field", commands.reconstruct),
     "export": Command("turntable, mesh and report of a run anew", commands.export),
     "render": Command("views of a run from given cameras", commands.render),
+    "view": Command("a run in the browser, also while it trains", commands.view),
     "evaluate": Command("a run against ground truth", commands.evaluate),
     "doctor": Command("what is installed, and what is missing", commands.doctor),
     "train-prior": Command("the embedded prior from nothing", commands.train_prior),

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from realfusion.cameras.camera import Camera, Rays
+from realfusion.cameras.camera import Camera, FreeCamera, Rays
 from realfusion.ops.compositing import composite
 from realfusion.ops.radiance_field import FieldSamples
 from realfusion.ops.ray_marching import RaySamples, march_rays
@@ -144,7 +144,7 @@ class VolumeRenderer:
         self,
         field: Field,
         occupancy: OccupancyGrid,
-        camera: Camera,
+        camera: Camera | FreeCamera,
         size: tuple[int, int],
         *,
         shading: Shading,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from realfusion.cameras.camera import Camera, Rays
+from realfusion.cameras.camera import Camera, FreeCamera, Rays
 from realfusion.rendering.config import RendererConfig
 from realfusion.rendering.occupancy import OccupancyGrid
 from realfusion.rendering.renderer import Rendered, VolumeRenderer
@@ -74,7 +74,7 @@ class Scene(nn.Module):
 
     def render_image(
         self,
-        camera: Camera,
+        camera: Camera | FreeCamera,
         size: tuple[int, int],
         *,
         shading: Shading | None = None,

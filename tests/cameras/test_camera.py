@@ -49,7 +49,7 @@ def test_rays_pass_through_pixel_centres():
     matrix = camera.camera_to_world()
     points = rays.origins + 1.7 * rays.directions
     in_camera = (points.double() - matrix[:3, 3]) @ matrix[:3, :3]
-    focal = camera.focal_px(height)
+    focal = camera.free().focal_px(height)
     columns = width / 2 + focal * in_camera[:, 0] / -in_camera[:, 2]
     rows = height / 2 - focal * in_camera[:, 1] / -in_camera[:, 2]
     expected_rows, expected_columns = torch.meshgrid(

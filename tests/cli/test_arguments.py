@@ -12,6 +12,7 @@ from realfusion.cli.arguments import (
     TrainPriorArguments,
     one_line,
     parse,
+    parse_batch,
     parse_run,
 )
 from realfusion.config import RunConfig
@@ -156,3 +157,22 @@ def test_one_line_reads_every_form_of_the_box(box):
 
 def test_one_line_survives_an_unknown_format():
     assert one_line("something\nelse entirely") == "something else entirely"
+
+
+def test_every_image_of_a_batch_has_the_configuration_of_its_own_run():
+    words = ("--preset", "smoke", "--radius", "2", "--no-recenter", "--seed", "3")
+    batch = parse_batch("realfusion batch", ["a.png", "b.png", "--out", "o", *words])
+    assert batch.images == (Path("a.png"), Path("b.png"))
+    for image in batch.images:
+        config, options = batch.run_of(image)
+        alone = parse_run("realfusion-run", [str(image), *words])
+        assert config == alone.config()
+        assert options == dataclasses.replace(
+            alone.options(), out=Path("o", image.stem)
+        )
+
+
+@pytest.mark.parametrize(("word", "jobs"), [("3", 3), ("auto", "auto")])
+def test_jobs_of_a_batch(word, jobs):
+    words = ["a.png", "--jobs", word]
+    assert parse_batch("realfusion batch", words).jobs == jobs

@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +125,12 @@ def test_reconstruct_stops_before_the_outputs(image, tmp_path):
     assert not (out / "mesh.glb").exists()
 
 
-@pytest.mark.parametrize("command", ["export", "render", "evaluate"])
+@pytest.mark.parametrize("command", ["export", "render", "view", "evaluate"])
 def test_commands_on_a_run_refuse_other_folders(command, tmp_path, capsys):
     extra = {
         "export": [],
         "render": ["--cameras", str(tmp_path / "c.json"), "--out", str(tmp_path / "o")],
+        "view": [],
         "evaluate": ["--ground-truth", str(tmp_path)],
     }[command]
     assert main([command, str(tmp_path), *extra]) == 2
@@ -253,6 +255,71 @@ def test_sigterm_saves_and_the_same_command_goes_on(image, tmp_path):
     assert result.returncode == 0, result.stderr
     assert f"continuing at step {saved}" in result.stderr
     assert json.loads((out / "metrics.json").read_text())["iterations"] == 60
+
+
+def test_batch_does_all_it_can_and_keeps_what_is_finished(tmp_path, capsys):
+    images, out = tmp_path / "images", tmp_path / "runs"
+    images.mkdir()
+    write_disc(images / "big.png")
+    write_disc(images / "small.png", size=40)
+    (images / "junk.png").write_text("no image")
+    command = ["batch", str(images), "--out", str(out), "--jobs", "1", *TINY]
+    assert main(command) == 1
+    table, progress = capsys.readouterr()
+    assert [line.split()[0] for line in table.splitlines()[1:4]] == [
+        "big", "junk", "small"
+    ]  # fmt: skip
+    assert "failed: " in table
+    assert "[3/3] small: done" in progress
+    page = (out / "index.html").read_text()
+    for name in ("big", "small"):
+        assert (out / name / "report.html").exists()
+        assert f"./{name}/report.html" in page
+    before = digests(out / "big")
+    (images / "junk.png").unlink()
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("finished before") == 2
+    assert digests(out / "big") == before
+
+
+def test_batch_refuses_bad_arguments_before_anything_is_done(image, tmp_path, capsys):
+    out = tmp_path / "runs"
+    for words in (["missing.png"], [], [str(image), "--jobs", "0"]):
+        assert main(["batch", *words, "--out", str(out), *TINY]) == 2
+        assert capsys.readouterr().err.count("realfusion batch: error: ") == 1
+    assert not out.exists()
+
+
+def test_batch_that_was_stopped_goes_on(image, tmp_path):
+    out = tmp_path / "runs"
+    program = Path(sys.executable).with_name("realfusion")
+    command = [program, "batch", image, "--out", out, "--jobs", "1", *TINY]
+    command += ["--reconstruction.iterations", "300", "--preview-interval", "5"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while not (out / "disc" / "previews").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "stopped after 0 of 1 images; the same command continues" in rest
+    saved = json.loads((out / "disc/checkpoint/checkpoint.json").read_text())["step"]
+    assert 0 < saved < 300
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((out / "disc/metrics.json").read_text())["iterations"] == 300
+
+
+def test_view_without_viser_names_the_command_that_installs_it(
+    finished, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "viser", None)
+    assert main(["view", str(finished)]) == 2
+    assert capsys.readouterr().err == (
+        "realfusion view: error: the viewer needs viser, which is not installed: "
+        "pip install 'realfusion[viewer]'\n"
+    )
 
 
 def test_stages_of_a_training_reach_the_display():
