@@ -7,7 +7,8 @@
 #include "tests/check.h"
 #include "tests/cuda_shim.h"
 
-#include "cuda/radiance_field.cuh"
+#include "cuda/radiance_field_backward.cuh"
+#include "cuda/radiance_field_forward.cuh"
 
 #include "cpu/radiance_field_scalar.cpp"
 
