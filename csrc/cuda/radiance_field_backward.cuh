@@ -271,12 +271,9 @@ __global__ void __launch_bounds__(kFieldBlock, 2)
       float* entries = grad_table + level.offset * F;
       float grads[F];
       float reverses[F];
-      RF_UNROLL
-      for (int f = 0; f < F; ++f) {
-        grads[f] = project_back<H>(network.w1, num_inputs, l * F + f, first, lane);
-        if constexpr (kWithNormal) {
-          reverses[f] = project_back<H>(network.w1, num_inputs, l * F + f, third, lane);
-        }
+      project_back<H, F>(network.w1 + l * F, num_inputs, first, lane, grads);
+      if constexpr (kWithNormal) {
+        project_back<H, F>(network.w1 + l * F, num_inputs, third, lane, reverses);
       }
       if (!own.is_inside) continue;
       const DirectionalCorners<float> corners =

@@ -94,10 +94,7 @@ __global__ void __launch_bounds__(kFieldBlock)
       for (int l = warp; l < call.grid.num_active_levels; l += kFieldWarps) {
         const HashGridLevel& level = call.grid.levels[l];
         float reverse[F];
-        RF_UNROLL
-        for (int f = 0; f < F; ++f) {
-          reverse[f] = project_back<H>(network.w1, num_inputs, l * F + f, first, lane);
-        }
+        project_back<H, F>(network.w1 + l * F, num_inputs, first, lane, reverse);
         encode_level_backward_position<F>(level, call.grid.interpolation, own.unit,
                                           call.table + level.offset * F, reverse,
                                           gradient);

@@ -165,15 +165,18 @@ __device__ inline bool is_active(unsigned long long mask, int unit) {
   return (mask >> unit & 1) != 0;
 }
 
-// One feature of W1^T inputs, for the lane.
-template <int H>
-__device__ inline float project_back(const float* w1, int num_inputs, int feature,
-                                     const float* inputs, int lane) {
-  float sum = 0.0f;
+// One level's features of W1^T inputs, for the lane. `columns` are the level's columns
+// of W1. Each input is read once for all features.
+template <int H, int F>
+__device__ inline void project_back(const float* columns, int num_inputs,
+                                    const float* inputs, int lane, float sums[F]) {
+  RF_UNROLL
+  for (int f = 0; f < F; ++f) sums[f] = 0.0f;
   for (int k = 0; k < H; ++k) {
-    sum += w1[k * num_inputs + feature] * inputs[k * kFieldPitch + lane];
+    const float input = inputs[k * kFieldPitch + lane];
+    RF_UNROLL
+    for (int f = 0; f < F; ++f) sums[f] += columns[k * num_inputs + f] * input;
   }
-  return sum;
 }
 
 }  // namespace realfusion::cuda

@@ -242,6 +242,7 @@ int main() {
     test_field<32, 2>(with_normals);
     test_field<64, 2>(with_normals);
     test_field<64, 4>(with_normals);
+    test_field<64, 8>(with_normals);
   }
   return 0;
 }
