@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes a dated table into ``benchmarks/results``.
 
-python -m benchmarks [PATH ...] [--device cpu|cuda] [--threads N] [--name NAME]
+python -m benchmarks [PATH ...] [-k EXPRESSION] [--device cpu|cuda] [--threads N]
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         command += ["--benchmark-warmup=on", f"--device={arguments.device}"]
         if arguments.threads:
             command.append(f"--threads={arguments.threads}")
+        if arguments.select:
+            command += ["-k", arguments.select]
         subprocess.run(command, check=True, cwd=FOLDER.parent)
         return json.loads(path.read_text())["benchmarks"]
 
@@ -44,39 +46,71 @@ def format_seconds(seconds: float) -> str:
 
 
 def make_table(records: list[dict[str, Any]]) -> str:
-    """One Markdown table: groups in the order of their names."""
+    """One Markdown table, groups in the order of their names, and notes below it.
+
+    Of a group with a case ``native``, the others state their time as a multiple of the
+    native one. Of a group with a case ``whole_step``, the stages state their share.
+    """
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         groups[record["group"] or record["name"]].append(record)
-    lines = ["| what | case | median | IQR | reference / native |"]
-    lines.append("|---|---|---|---|---|")
+    columns = ["what", "case", "median", "IQR", "/ native", "share", "floor", "/ floor"]
+    lines = [_row(columns), "|" + "---|" * len(columns)]
+    notes = []
     for name, members in sorted(groups.items()):
-        medians = {_case(record): record["stats"]["median"] for record in members}
-        for record in members:
-            case, stats = _case(record), record["stats"]
-            twin = medians.get(case.replace("native", "reference"))
-            factor = ""
-            if twin is not None and "native" in case:
-                factor = f"{twin / stats['median']:.1f}×"
-            lines.append(
-                f"| {name} | {case} | {format_seconds(stats['median'])} | "
-                f"{format_seconds(stats['iqr'])} | {factor} |"
-            )
-    extra = [_extra(record) for record in records if record["extra_info"]]
-    return "\n".join([*lines, "", *extra]).rstrip()
+        cases = _name_cases(members)
+        medians = {case: member["stats"]["median"] for case, member in cases.items()}
+        for case, member in cases.items():
+            extra = dict(member["extra_info"])
+            calls = extra.pop("calls a step", None)
+            cells = [
+                format_seconds(medians[case]),
+                format_seconds(member["stats"]["iqr"]),
+                _multiple(case, "native", medians),
+                _share(case, calls, medians),
+                extra.pop("floor", ""),
+                extra.pop("distance", ""),
+            ]
+            lines.append(_row([name, case, *cells]))
+            if extra:
+                figures = ", ".join(f"{key} {value}" for key, value in extra.items())
+                notes.append(f"- {name}, {case}: {figures}")
+    return "\n".join([*lines, "", *notes]).rstrip()
 
 
-def _case(record: dict[str, Any]) -> str:
-    """The parameters of a test, or its name where it has none."""
-    return record.get("param") or record["name"].removeprefix("test_")
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def _extra(record: dict[str, Any]) -> str:
-    figures = ", ".join(f"{key} {value}" for key, value in record["extra_info"].items())
-    return f"- {record['name']}: {figures}"
+def _name_cases(members: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The tests of a group by what sets them apart: function, or implementation."""
+    functions = {member["name"].partition("[")[0] for member in members}
+    cases = {}
+    for member in members:
+        params = member["params"] or {}
+        case = member["name"].partition("[")[0].removeprefix("test_")
+        if len(functions) == 1:
+            case = params.get("implementation") or params.get("method") or case
+        cases[case] = member
+    return cases
 
 
-def describe_machine(device: str) -> list[str]:
+def _multiple(case: str, unit: str, medians: dict[str, float]) -> str:
+    """``12.3×`` the time of the case `unit`, where the group has one."""
+    if unit not in medians or case == unit:
+        return ""
+    return f"{medians[case] / medians[unit]:.3g}×"
+
+
+def _share(case: str, calls: float | None, medians: dict[str, float]) -> str:
+    """``12 %`` of the whole step, where the group has one."""
+    whole = medians.get("whole_step")
+    if whole is None or calls is None or case == "whole_step":
+        return ""
+    return f"{100.0 * calls * medians[case] / whole:.2g} %"
+
+
+def describe_machine(device: str, threads: int | None) -> list[str]:
     """What the figures depend on, a line each."""
     import torch
 
@@ -88,9 +122,11 @@ def describe_machine(device: str) -> list[str]:
     if cpuinfo.is_file():
         names = re.findall(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)
         model = names[0] if names else model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
-        f"- CPU: {model}, {os.cpu_count()} cores, SIMD {info['simd_level']}, load "
-        f"average {os.getloadavg()[0]:.1f} at the start",
+        f"- CPU: {model}, {os.cpu_count()} cores, SIMD {info['simd_level']}, "
+        f"{memory:.0f} GiB, {threads or torch.get_num_threads()} threads, load average "
+        f"{os.getloadavg()[0]:.1f} at the start",
         f"- Python {platform.python_version()}, torch {torch.__version__}, kernels by "
         f"{info['compiler']}",
     ]
@@ -116,6 +152,7 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", default=["benchmarks"])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int)
+    parser.add_argument("-k", dest="select", metavar="EXPRESSION", help="pytest's own")
     parser.add_argument("--name", help="of the table's file; DATE-DEVICE if not given")
     arguments = parser.parse_args()
 
@@ -126,7 +163,7 @@ def main() -> int:
         "",
         f"- Command: `{command}`",
         f"- Commit: {_commit()}",
-        *describe_machine(arguments.device),
+        *describe_machine(arguments.device, arguments.threads),
         "",
     ]
     table = make_table(measure(arguments))

@@ -163,8 +163,8 @@ def test_radiance_field(
         synchronize()
 
     benchmark.pedantic(run, warmup_rounds=1, rounds=ROUNDS)
-    benchmark.extra_info["num_samples"] = num_samples
     if method == "native":
+        benchmark.extra_info["samples"] = num_samples
         record_floor(
             benchmark,
             device,

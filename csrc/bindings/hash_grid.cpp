@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "bindings/huge_pages.h"
 #include "cpu/hash_grid.h"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
@@ -110,8 +111,8 @@ Tensor hash_grid_encode_cpu(const Tensor& positions, const Tensor& table,
   check_tensor(op, "positions", positions, {kAny, 3}, positions.scalar_type());
   check_tensor(op, "table", table, {offsets.back(), num_features},
                positions.scalar_type());
-  Tensor features = torch::stable::new_empty(
-      positions, {positions.size(0), grid.num_levels * num_features});
+  Tensor features = on_huge_pages(torch::stable::new_empty(
+      positions, {positions.size(0), grid.num_levels * num_features}));
   if (positions.scalar_type() == ScalarType::Double) {
     encode<double>(grid, positions, table, features);
   } else {
@@ -133,8 +134,8 @@ Tensor hash_grid_encode_backward_table_cpu(
   check_tensor(op, "grad_features", grad_features,
                {positions.size(0), grid.num_levels * num_features},
                positions.scalar_type());
-  Tensor grad_table =
-      torch::stable::new_empty(positions, {offsets.back(), num_features});
+  Tensor grad_table = on_huge_pages(
+      torch::stable::new_empty(positions, {offsets.back(), num_features}));
   if (positions.scalar_type() == ScalarType::Double) {
     backward_table<double>(grid, grad_features, positions, grad_table);
   } else {

@@ -1,8 +1,11 @@
 // Volume rendering of packed rays on the CPU: threads own rays, so that results are the
 // same for any number of threads.
 #include <algorithm>
+#include <array>
+#include <vector>
 
 #include "bindings/compositing_checks.h"
+#include "bindings/huge_pages.h"
 #include "core/volume_rendering.h"
 #include "cpu/simd.h"
 
@@ -54,10 +57,24 @@ void check_ray_offsets(const char* op, const int64_t* ray_offsets, int64_t num_r
       is_sorted ? "" : ", not ascending");
 }
 
+// A copy of a ray's row of channels. Where their number is known it stays in registers,
+// while the compiler must assume that any store overwrites a row in memory.
+template <typename T, int64_t kNumChannels>
+RF_RAY_LOOP auto copy_row(const T* row, std::integral_constant<int64_t, kNumChannels>) {
+  std::array<T, kNumChannels> copy;
+  std::copy_n(row, kNumChannels, copy.begin());
+  return copy;
+}
+template <typename T>
+RF_RAY_LOOP auto copy_row(const T* row, int64_t num_channels) {
+  return std::vector<T>(row, row + num_channels);
+}
+
 // One call of the forward: samples [S], channels [S, C], in; values [N, C],
 // transmittance, depth [N], weights [S], out.
 template <typename T>
 struct Forward {
+  static constexpr bool kIsLastFirst = false;
   const T* densities;
   const T* channels;
   const T* t;
@@ -81,6 +98,7 @@ RF_RAY_LOOP void composite_ray(const Forward<T>& call, Channels num_channels,
   T transmittance = 1;
   T depth = 0;
   std::fill_n(values, static_cast<int64_t>(num_channels), T(0));
+  auto sums = copy_row(values, num_channels);
   int64_t i = range.begin;
   while (i < range.end && transmittance >= call.early_stop_transmittance) {
     const int64_t block = std::min(kBlock, range.end - i);
@@ -94,9 +112,10 @@ RF_RAY_LOOP void composite_ray(const Forward<T>& call, Channels num_channels,
       call.weights[i] = step.weight;
       depth += step.weight * call.t[i];
       const T* channel = call.channels + i * num_channels;
-      for (int64_t c = 0; c < num_channels; ++c) values[c] += step.weight * channel[c];
+      for (int64_t c = 0; c < num_channels; ++c) sums[c] += step.weight * channel[c];
     }
   }
+  std::copy(sums.begin(), sums.end(), values);
   std::fill(call.weights + i, call.weights + range.end, T(0));
   call.transmittance[ray] = transmittance;
   call.depth[ray] = depth;
@@ -106,6 +125,7 @@ RF_RAY_LOOP void composite_ray(const Forward<T>& call, Channels num_channels,
 // [S], grad_channels [S, C], out.
 template <typename T>
 struct Backward {
+  static constexpr bool kIsLastFirst = true;
   const T* grad_values;
   const T* grad_transmittance;
   const T* grad_depth;
@@ -123,7 +143,8 @@ struct Backward {
 template <typename T, typename Channels>
 RF_RAY_LOOP void composite_ray(const Backward<T>& call, Channels num_channels,
                                int64_t ray) {
-  const T* grad_values = call.grad_values + ray * num_channels;
+  const auto grad_values =
+      copy_row(call.grad_values + ray * num_channels, num_channels);
   const T final_transmittance = call.transmittance[ray];
   const T grad_opacity = -call.grad_transmittance[ray];
   const T grad_depth = call.grad_depth[ray];
@@ -148,21 +169,34 @@ RF_RAY_LOOP void composite_ray(const Backward<T>& call, Channels num_channels,
   }
 }
 
+// The rays in the order in which their samples are taken, so that memory is read and
+// written in one direction: against it, the backward of 290 000 samples took 3 times as
+// long.
+template <typename Call, typename Channels>
+RF_RAY_LOOP void composite_in_order(const Call& call, Channels num_channels,
+                                    int64_t first, int64_t last) {
+  if constexpr (Call::kIsLastFirst) {
+    for (int64_t ray = last; ray-- > first;) composite_ray(call, num_channels, ray);
+  } else {
+    for (int64_t ray = first; ray < last; ++ray) composite_ray(call, num_channels, ray);
+  }
+}
+
 template <typename Call, typename Channels>
 void composite_rays(const Call& call, Channels num_channels, int64_t first,
                     int64_t last) {
-  for (int64_t ray = first; ray < last; ++ray) composite_ray(call, num_channels, ray);
+  composite_in_order(call, num_channels, first, last);
 }
 #if RF_HAS_X86_SIMD
 template <typename Call, typename Channels>
 RF_TARGET_AVX2 void composite_rays_avx2(const Call& call, Channels num_channels,
                                         int64_t first, int64_t last) {
-  for (int64_t ray = first; ray < last; ++ray) composite_ray(call, num_channels, ray);
+  composite_in_order(call, num_channels, first, last);
 }
 template <typename Call, typename Channels>
 RF_TARGET_AVX512 void composite_rays_avx512(const Call& call, Channels num_channels,
                                             int64_t first, int64_t last) {
-  for (int64_t ray = first; ray < last; ++ray) composite_ray(call, num_channels, ray);
+  composite_in_order(call, num_channels, first, last);
 }
 #endif
 
@@ -238,8 +272,8 @@ std::tuple<Tensor, Tensor> run_composite_backward(
     const Tensor& t, const Tensor& deltas, const Tensor& ray_offsets,
     const Tensor& weights, const Tensor& transmittance, T early_stop_transmittance) {
   auto grad_densities = torch::stable::new_empty(channels, {sizes.num_samples});
-  auto grad_channels =
-      torch::stable::new_empty(channels, {sizes.num_samples, sizes.num_channels});
+  auto grad_channels = on_huge_pages(
+      torch::stable::new_empty(channels, {sizes.num_samples, sizes.num_channels}));
   const Backward<T> call{grad_values.const_data_ptr<T>(),
                          grad_transmittance.const_data_ptr<T>(),
                          grad_depth.const_data_ptr<T>(),

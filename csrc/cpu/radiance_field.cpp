@@ -7,13 +7,13 @@
 #include <memory>
 #include <vector>
 
+#include "bindings/huge_pages.h"
 #include "bindings/radiance_field_checks.h"
 
 namespace realfusion {
 namespace {
 
 using torch::stable::new_empty;
-using torch::stable::new_zeros;
 using torch::stable::parallel_for;
 
 // Samples that one task takes, and whose network gradients are summed in one go: as
@@ -198,10 +198,11 @@ FieldBackwardResult backward(const FieldArguments& field,
   const bool with_normals = upstreams.normals != nullptr;
   const cpu::FieldProblem<T> problem =
       make_problem<T>(field, network, positions, table, with_normals);
-  Tensor grad_table = new_zeros(table, table.sizes());
-  const std::vector<T> buffer =
-      run_backward<T>(choose_kernels<T>(field), problem, saved, upstreams,
-                      grad_table.mutable_data_ptr<T>());
+  Tensor grad_table = on_huge_pages(new_empty(table, table.sizes()));
+  T* grad_entries = grad_table.mutable_data_ptr<T>();
+  std::fill_n(grad_entries, grad_table.numel(), T(0));
+  const std::vector<T> buffer = run_backward<T>(choose_kernels<T>(field), problem,
+                                                saved, upstreams, grad_entries);
   const T* next = buffer.data();
   const auto take = [&](std::initializer_list<int64_t> shape) {
     Tensor tensor = new_empty(table, std::vector<int64_t>(shape));

@@ -1,5 +1,6 @@
 // CUDA side of the radiance field: checks, allocation, launches.
-#include "cuda/radiance_field.cuh"
+#include "cuda/radiance_field_backward.cuh"
+#include "cuda/radiance_field_forward.cuh"
 
 #include <algorithm>
 #include <type_traits>

@@ -7,7 +7,8 @@
 #include "tests/check.h"
 #include "tests/cuda_shim.h"
 
-#include "cuda/radiance_field.cuh"
+#include "cuda/radiance_field_backward.cuh"
+#include "cuda/radiance_field_forward.cuh"
 
 #include "cpu/radiance_field_scalar.cpp"
 
@@ -241,6 +242,7 @@ int main() {
     test_field<32, 2>(with_normals);
     test_field<64, 2>(with_normals);
     test_field<64, 4>(with_normals);
+    test_field<64, 8>(with_normals);
   }
   return 0;
 }

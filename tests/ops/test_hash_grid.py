@@ -83,6 +83,20 @@ def test_any_number_of_points_matches_reference(simd_level, num_points):
     torch.testing.assert_close(got[1], wanted[1], atol=1e-4, rtol=1e-4)
 
 
+def test_more_points_than_a_chunk_match_reference(simd_level):
+    # More than 2^18 points, and results of several huge pages.
+    layout = make_layout()
+    positions, table = make_inputs(layout, 2**18 + 21)
+    table.requires_grad_()
+    features = hash_grid_encode(positions, table, layout)
+    expected = reference.hash_grid_encode(positions, table, layout)
+    torch.testing.assert_close(features, expected, atol=2e-6, rtol=1e-5)
+    grad = torch.randn(features.shape, generator=torch.Generator().manual_seed(1))
+    (got,) = torch.autograd.grad(features, table, grad)
+    (wanted,) = torch.autograd.grad(expected, table, grad)
+    torch.testing.assert_close(got, wanted, atol=1e-3, rtol=1e-4)
+
+
 def test_paper_sized_table_matches_reference(device):
     layout = HashGridLayout()
     positions, table = make_inputs(layout, 3000, device=device)
