@@ -65,6 +65,12 @@ def test_a_defect_keeps_its_traceback():
         (["a.png", "--radius", "wide"], ["--radius", "wide"]),
         (["a.png", "--radiu", "2"], ["--radiu", "did you mean --radius?"]),
         (["a.png", "--inversion.steps", "-1"], ["steps", "-1"]),
+        (["a.png", "--input.size", "0"], ["size", "0"]),
+        (["a.png", "--reconstruction.field.num-levels", "99"], ["num_levels", "99"]),
+        (["a.png", "--elevation-deg", "95"], ["elevation_deg", "95"]),
+        (["a.png", "--radius", "nan"], ["radius", "nan"]),
+        (["a.png", "--seed", "-1"], ["seed", "-1"]),
+        (["a.png", "--checkpoint-interval", "-1"], ["checkpoint_interval", "-1"]),
         (["a.png", "b.png"], ["b.png"]),
     ],
 )
