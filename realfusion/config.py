@@ -79,7 +79,8 @@ class RunConfig:
     image: Path
     """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
     prior: str = "auto"
-    """`auto`, `bundled`, `none`, a folder in diffusers' layout, a Hub id or alias."""
+    """`auto`, `bundled`, `none`, `sd15`, `sd21`, a Hub id, or a folder in diffusers'
+    layout."""
     prior_revision: str | None = None
     """Revision of a Hub id to pin."""
     offline: bool = False
