@@ -308,14 +308,32 @@ def prepare_prior(
     if resolved.prior is None:
         return PreparedPrior(None, None, resolved.reason)
     prior = resolved.prior
-    subject = config.prompt or prior.metadata.subject
-    prompt = Prompt(subject=subject, negative=config.negative_prompt)
-    if PLACEHOLDER in subject:
+    prompt = build_prompt(config, prior.metadata.subject)
+    if PLACEHOLDER in prompt.subject:
         prior.set_token(_learn_token(opened, rgba, prior, prompt, listener))
     else:
         listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
     update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
     return PreparedPrior(prior, prompt, resolved.reason)
+
+
+def build_prompt(config: RunConfig, subject: str) -> Prompt:
+    """What the prior is asked for.
+
+    Args:
+        config: The user's words and the kind of negative guidance.
+        subject: The prior's own words, where the user gave none.
+
+    Returns:
+        The prompt; words for the view are added per camera.
+    """
+    distillation = config.reconstruction.score_distillation
+    return Prompt(
+        subject=config.prompt or subject,
+        negative=config.negative_prompt,
+        negative_guidance=distillation.negative_guidance,
+        perpendicular_weight=distillation.perpendicular_weight,
+    )
 
 
 def reconstruct(

@@ -10,6 +10,7 @@ import pytest
 from realfusion.cameras.config import CameraSamplingConfig, ReferenceCameraConfig
 from realfusion.config import ExportConfig, InputConfig, RunConfig, RunOptions
 from realfusion.fields.config import BackgroundConfig, FieldConfig
+from realfusion.priors.config import ScoreDistillationConfig
 from realfusion.rendering.config import RendererConfig, ShadingConfig
 from realfusion.training.config import (
     CoarseToFineConfig,
@@ -53,6 +54,7 @@ NAN = float("nan")
         (InitialShapeConfig(), "steps", (-1,)),
         (InitialShapeConfig(), "points", (0,)),
         (RecoveryConfig(), "snapshot_interval", (0,)),
+        (ScoreDistillationConfig(), "perpendicular_weight", (-1.0, NAN)),
         (ReconstructionConfig(), "iterations", (0, -3)),
         (ReconstructionConfig(), "reference_rays", (0,)),
         (ReconstructionConfig(), "prior_views", (0,)),

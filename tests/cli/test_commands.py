@@ -225,6 +225,28 @@ def test_unusable_settings(extra, image, tmp_path, capsys):
     expect_input_error(capsys, args, extra[1])
 
 
+def test_perpendicular_guidance_is_reached_from_the_command_line(
+    image, tmp_path, monkeypatch
+):
+    from realfusion.priors import stable_diffusion
+
+    weights = []
+    genuine = stable_diffusion.perpendicularly_guided
+
+    def watched(unconditional, negative, positive, scale, weight):
+        weights.append(weight)
+        return genuine(unconditional, negative, positive, scale, weight)
+
+    monkeypatch.setattr(stable_diffusion, "perpendicularly_guided", watched)
+    option = "--reconstruction.score-distillation"
+    words = [*TINY, "--prior", "bundled", "--inversion.refinement-steps", "0"]
+    words += [f"{option}.negative-guidance", "perpendicular"]
+    words += [f"{option}.perpendicular-weight", "0.5"]
+    out = tmp_path / "run"
+    assert main(["reconstruct", str(image), "--out", str(out), *words]) == 0
+    assert weights == [0.5] * 4
+
+
 def test_output_that_is_a_file(image, tmp_path, capsys):
     out = tmp_path / "taken"
     out.write_text("mine")
