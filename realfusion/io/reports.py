@@ -55,7 +55,9 @@ def write_report(path: str | os.PathLike[str], content: ReportContent) -> None:
         ValueError: The labels are not as many as the views.
         OSError: The file cannot be written.
     """
-    write_text(path, render_report(content))
+    # A file name that is no UTF-8 reaches the page as lone surrogates.
+    page = render_report(content).encode("utf-8", "replace").decode("utf-8")
+    write_text(path, page)
 
 
 def render_report(content: ReportContent) -> str:
