@@ -225,7 +225,7 @@ def read_cameras(path: Path) -> list[Camera]:
         cameras = [Camera.from_dict(view) for view in views]
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f'{path} must be {{"views": [camera, …]}}, a camera having azimuth_deg, '
             f"elevation_deg, radius and fov_y_deg ({error})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,35 @@ def test_render_writes_the_views(finished, tmp_path):
     for name in ("view_00.png", "view_01.png"):
         with Image.open(out / name) as view:
             assert (view.mode, view.size) == ("RGBA", (24, 24))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"views": []}',
+        '{"views": null}',
+        '{"views": [{"radius": 1}]}',
+        "[" * 10**5,
+    ],
+)
+def test_render_refuses_bad_cameras(finished, tmp_path, capsys, text):
+    cameras, out = tmp_path / "cameras.json", tmp_path / "views"
+    cameras.write_text(text)
+    words = ["--cameras", str(cameras), "--out", str(out)]
+    assert main(["render", str(finished), *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "{", ""])
+def test_damaged_metrics_are_made_anew(image, finished, tmp_path, text):
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    (out / "metrics.json").write_text(text)
+    assert run_main([str(image), "--out", str(out), *TINY]) == 0
+    assert json.loads((out / "metrics.json").read_text())["prior"] == "none"
 
 
 def test_reconstruct_stops_before_the_outputs(image, tmp_path):
