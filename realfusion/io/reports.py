@@ -254,9 +254,9 @@ def _curve_section(cards: Sequence[str]) -> str:
     return f"""<section aria-labelledby="curves-title">
   <h2 id="curves-title">Losses</h2>
   <div class="charts">{"".join(cards)}</div>
-  <p class="note">Each term as it enters the objective, on a logarithmic scale where
-  it is positive; the strong line is the running mean. Hover, or focus a chart and use
-  <kbd>←</kbd> <kbd>→</kbd>, for values.</p>
+  <p class="note">Each term before its weight, and their weighted sum as loss, on a
+  logarithmic scale where it is positive; the strong line is the running mean. Hover,
+  or focus a chart and use <kbd>←</kbd> <kbd>→</kbd>, for values.</p>
 </section>"""
 
 
