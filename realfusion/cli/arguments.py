@@ -25,7 +25,10 @@ from realfusion.prior_training.config import PriorTrainingConfig
 Arguments = TypeVar("Arguments")
 PresetName = Literal["paper", "default", "fast", "smoke"]
 DEFAULT_OUT = Path("runs", "NAME")
-OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+OptionalFloat = Annotated[
+    float | None,
+    tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: the preset's)"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
