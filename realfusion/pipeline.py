@@ -503,7 +503,10 @@ def _learn_token(
 
     config, path = opened.config, opened.folder.token
     if path.exists():
-        return load_learned_token(path)
+        try:
+            return load_learned_token(path)
+        except InputError as error:
+            raise InputError(f"{error}; delete it to learn the token anew") from error
     if Path(config.token).suffix in TOKEN_SUFFIXES:
         given = load_learned_token(config.token)
         prior.set_token(given)  # refuses a token of another width before it is kept

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realfusion import pipeline
+from realfusion import pipeline, run_folder
 from realfusion.cli.arguments import parse_run
 from realfusion.cli.commands import _stages_of
 from realfusion.cli.display import PlainDisplay
@@ -376,6 +376,14 @@ def test_a_run_that_auto_began_goes_on_with_its_prior_and_reason(
         said
         == ["prior bundled: computing on cpu, where Stable Diffusion is very slow"] * 2
     )
+
+
+def test_a_damaged_token_names_the_remedy(image, tmp_path, capsys):
+    args = [str(image), "--out", str(tmp_path / "run"), *TINY, "--prior", "bundled"]
+    arguments = parse_run("run", args)
+    run_folder.open_run(tmp_path / "run", arguments.config())
+    (tmp_path / "run" / "token.safetensors").write_bytes(b"junk")
+    expect_input_error(capsys, args, "token.safetensors", "delete it")
 
 
 def test_a_short_run_has_a_preview(finished):
