@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from realfusion.errors import InputError
 from realfusion.priors.config import TextualInversionConfig
+from realfusion.ranges import check_at_least, check_positive, check_within
 from realfusion.training.config import ReconstructionConfig
 
 Config = TypeVar("Config")
@@ -37,6 +38,12 @@ class InputConfig:
     size: int = 512
     """Pixels along an edge of the framed picture."""
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no picture."""
+        check_positive(self, "object_fraction")
+        check_within(self, 0.0, 1.0, "object_fraction")
+        check_within(self, 16, 4096, "size")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
@@ -55,6 +62,15 @@ class ExportConfig:
     mesh_threshold: float | None = None
     """Density (1/unit) of the surface; found automatically if not given."""
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no video and no mesh."""
+        check_at_least(self, 1, "turntable_views", "turntable_fps")
+        check_within(self, 16, 2048, "turntable_size")
+        check_within(self, 2, 1024, "mesh_resolution")
+        check_at_least(self, 4, "mesh_faces")
+        if self.mesh_threshold is not None:
+            check_positive(self, "mesh_threshold")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -63,7 +79,8 @@ class RunConfig:
     image: Path
     """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
     prior: str = "auto"
-    """`auto`, `bundled`, `none`, a folder in diffusers' layout, a Hub id or alias."""
+    """`auto`, `bundled`, `none`, `sd15`, `sd21`, a Hub id, or a folder in diffusers'
+    layout."""
     prior_revision: str | None = None
     """Revision of a Hub id to pin."""
     offline: bool = False
@@ -82,6 +99,10 @@ class RunConfig:
     reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
 
+    def __post_init__(self) -> None:
+        """Refuse seeds that the generators cannot take."""
+        check_within(self, 0, 2**63 - 1, "seed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -92,11 +113,15 @@ class RunOptions:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute."""
     checkpoint_interval: int = 100
-    """Steps between two checkpoints."""
+    """Steps between two checkpoints; 0 makes one at the end alone."""
     preview_interval: int = 100
     """Steps between two previews; 0 makes none."""
     overwrite: bool = False
     """Replace a run of other settings that lies in the run folder."""
+
+    def __post_init__(self) -> None:
+        """Refuse intervals that lie in the past."""
+        check_at_least(self, 0, "checkpoint_interval", "preview_interval")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -31,6 +31,17 @@ class RunListener(Protocol):
         ...
 
 
+def stop_if_asked(listener: RunListener, when: str) -> None:
+    """Raise a RunInterruptedError if the listener wants the run to stop.
+
+    Args:
+        listener: Asked.
+        when: Where the run is, in words that follow "stopped".
+    """
+    if listener.should_stop():
+        raise RunInterruptedError(f"stopped {when}; the same command continues")
+
+
 class SilentListener:
     """Watches without a word; never stops a run."""
 

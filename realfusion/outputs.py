@@ -23,7 +23,7 @@ from realfusion.io.videos import (
     turntable_frame,
     write_video,
 )
-from realfusion.listener import RunListener
+from realfusion.listener import RunListener, stop_if_asked
 from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
 from realfusion.run_folder import OpenRun, RunFolder
@@ -41,6 +41,7 @@ METRICS_SIZE = 128
 PREVIEW_SIZE = 96
 PREVIEW_VIEWS = 4
 SHEET_VIEWS = 8
+STOPPED_WHEN = "while the outputs were made"
 DENSITY_CHUNK = 2**19
 DEPTH_PERCENTILES = (1.0, 99.0)
 
@@ -98,7 +99,10 @@ def export(
         opened: The run.
         state: The finished state.
         history: The curves.
-        listener: Told the progress.
+        listener: Told the progress; may ask to stop.
+
+    Raises:
+        RunInterruptedError: The listener asked to stop; the checkpoint is complete.
     """
     folder, settings = opened.folder, opened.config.export
     camera = reference_camera(opened.config.reconstruction.reference_camera)
@@ -108,7 +112,9 @@ def export(
         listener.stage("turntable", settings.turntable_views)
         sheet = _write_turntable(folder, scene, camera, settings, listener)
         listener.stage("mesh")
+        stop_if_asked(listener, STOPPED_WHEN)
         metrics |= {"mesh": _write_mesh(folder, scene, settings)}
+    stop_if_asked(listener, STOPPED_WHEN)
     metrics = update_metrics(
         folder,
         **metrics,
@@ -191,6 +197,7 @@ def _write_turntable(
     cameras = orbit(settings.turntable_views, camera)
     pictures = []
     for index, view in enumerate(cameras):
+        stop_if_asked(listener, STOPPED_WHEN)
         pictures.append(render_picture(scene, view, settings.turntable_size))
         listener.advance(index + 1, {})
     depth_range = _depth_range(pictures, camera)

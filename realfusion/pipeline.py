@@ -34,7 +34,7 @@ from realfusion.evaluation.ground_truth import (
 from realfusion.io.framing import frame_object
 from realfusion.io.images import read_image, write_png
 from realfusion.io.matting import Matte, matte
-from realfusion.listener import RunInterruptedError, RunListener
+from realfusion.listener import RunInterruptedError, RunListener, stop_if_asked
 from realfusion.outputs import (
     build_mesh,
     export,
@@ -44,6 +44,7 @@ from realfusion.outputs import (
 )
 from realfusion.priors.config import PLACEHOLDER, Prompt, TextualInversionConfig
 from realfusion.run_folder import OpenRun, RunFolder, load_run, open_run
+from realfusion.run_lock import exclusive
 from realfusion.run_metrics import read_metrics, update_metrics
 from realfusion.training.checkpoint import (
     load_checkpoint,
@@ -108,22 +109,25 @@ def run(
     device = choose_device(options.device)
     listener.stage("input")
     picture = matte(read_image(config.image), config.input.matting)
-    opened = open_run(options.out, config, overwrite=options.overwrite)
-    rgba = prepare_input(opened, picture, listener)
-    prepared = prepare_prior(opened, rgba, device, listener)
-    if until == "token":
-        return opened.folder
-    state, history = reconstruct(opened, options, rgba, prepared, device, listener)
-    if until == "outputs":
-        export(opened, state, history, listener)
+    stop_if_asked(listener, "before anything was written")
+    with exclusive(options.out):
+        opened = open_run(options.out, config, overwrite=options.overwrite)
+        rgba = prepare_input(opened, picture, listener)
+        prepared = prepare_prior(opened, rgba, device, listener)
+        if until == "token":
+            return opened.folder
+        state, history = reconstruct(opened, options, rgba, prepared, device, listener)
+        if until == "outputs":
+            export(opened, state, history, listener)
     return opened.folder
 
 
 def export_run(root: Path, device: str, listener: RunListener) -> RunFolder:
     """Make the outputs of a run anew from its checkpoint."""
     opened = load_run(root)
-    state, history = load_state(opened, choose_device(device))
-    export(opened, state, history, listener)
+    with exclusive(root):
+        state, history = load_state(opened, choose_device(device))
+        export(opened, state, history, listener)
     return opened.folder
 
 
@@ -205,7 +209,8 @@ def evaluate_run(
             mesh = build_mesh(scene, opened.config.export)
             surface = evaluate_surface(mesh, truth.surface_points)
     result = EvaluationResult(evaluate_views(np.stack(pictures), truth.views), surface)
-    update_metrics(opened.folder, evaluation=result.to_dict())
+    with exclusive(root):
+        update_metrics(opened.folder, evaluation=result.to_dict())
     return result.summary()
 
 
@@ -225,7 +230,7 @@ def read_cameras(path: Path) -> list[Camera]:
         cameras = [Camera.from_dict(view) for view in views]
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f'{path} must be {{"views": [camera, …]}}, a camera having azimuth_deg, '
             f"elevation_deg, radius and fov_y_deg ({error})"
@@ -292,30 +297,54 @@ def prepare_prior(
     """
     from realfusion.priors.selection import resolve_prior
 
-    config = opened.config
+    config, before = opened.config, read_metrics(opened.folder)
     listener.stage("prior")
+    stop_if_asked(listener, "before the prior was loaded")
     started = time.perf_counter()
     # A run that "auto" began with one prior must not go on with another.
+    is_continued = config.prior == "auto" and isinstance(before.get("prior"), str)
     resolved = resolve_prior(
-        read_metrics(opened.folder).get("prior", config.prior),
+        before["prior"] if is_continued else config.prior,
         device=device,
         revision=config.prior_revision,
         offline=config.offline,
     )
+    if is_continued:
+        resolved = replace(resolved, reason=before.get("prior_reason", resolved.reason))
     listener.note(resolved.reason)
     name = "none" if resolved.prior is None else resolved.prior.name
     update_metrics(opened.folder, prior=name, prior_reason=resolved.reason)
     if resolved.prior is None:
         return PreparedPrior(None, None, resolved.reason)
     prior = resolved.prior
-    subject = config.prompt or prior.metadata.subject
-    prompt = Prompt(subject=subject, negative=config.negative_prompt)
-    if PLACEHOLDER in subject:
+    prompt = build_prompt(config, prior.metadata.subject)
+    stop_if_asked(listener, "before textual inversion")
+    if PLACEHOLDER in prompt.subject:
         prior.set_token(_learn_token(opened, rgba, prior, prompt, listener))
     else:
         listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
-    update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
+    if "prior" not in before.get("seconds", {}):  # not the reloading of later starts
+        update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
     return PreparedPrior(prior, prompt, resolved.reason)
+
+
+def build_prompt(config: RunConfig, subject: str) -> Prompt:
+    """What the prior is asked for.
+
+    Args:
+        config: The user's words and the kind of negative guidance.
+        subject: The prior's own words, where the user gave none.
+
+    Returns:
+        The prompt; words for the view are added per camera.
+    """
+    distillation = config.reconstruction.score_distillation
+    return Prompt(
+        subject=config.prompt or subject,
+        negative=config.negative_prompt,
+        negative_guidance=distillation.negative_guidance,
+        perpendicular_weight=distillation.perpendicular_weight,
+    )
 
 
 def reconstruct(
@@ -353,6 +382,7 @@ def reconstruct(
         state = TrainState(config, seed=opened.config.seed, device=device)
         history, before = History(), 0.0
         if config.initial_shape.kind == "silhouette":
+            stop_if_asked(listener, "before the reconstruction")
             levels = active_levels(config.coarse_to_fine, config.field.num_levels, 0.0)
             fit_initial_shape(
                 state.scene.field,
@@ -407,6 +437,10 @@ def reconstruct(
             )
     if index is None or index.step < state.step:
         save()
+        if options.preview_interval and not _is_due(
+            state.step, options.preview_interval
+        ):
+            write_preview(folder, state, camera)
     return state, history
 
 
@@ -469,7 +503,10 @@ def _learn_token(
 
     config, path = opened.config, opened.folder.token
     if path.exists():
-        return load_learned_token(path)
+        try:
+            return load_learned_token(path)
+        except InputError as error:
+            raise InputError(f"{error}; delete it to learn the token anew") from error
     if Path(config.token).suffix in TOKEN_SUFFIXES:
         given = load_learned_token(config.token)
         prior.set_token(given)  # refuses a token of another width before it is kept

@@ -17,11 +17,12 @@ REPORTED_PACKAGES = ("torch", "diffusers", "transformers", "numpy")
 
 
 def read_metrics(folder: RunFolder) -> dict[str, Any]:
-    """The figures so far; empty if there are none."""
+    """The figures so far; empty if there are none, or none that can be read."""
     try:
-        return dict(json.loads(folder.metrics.read_text(encoding="utf-8")))
+        figures = json.loads(folder.metrics.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return figures if isinstance(figures, dict) else {}
 
 
 def update_metrics(folder: RunFolder, **values: Any) -> dict[str, Any]:

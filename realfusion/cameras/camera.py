@@ -117,9 +117,13 @@ class Camera:
             given = sorted(values) if isinstance(values, Mapping) else values
             raise InputError(f"a camera must have the keys {names}, got {given}")
         for name, value in values.items():
-            if not isinstance(value, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InputError(f"{name} must be a finite number, got {value!r}")
-        return cls(**values)
+        try:
+            numbers = {name: float(value) for name, value in values.items()}
+        except OverflowError as error:  # JSON's integers have no end
+            raise InputError(f"a camera must have finite numbers ({error})") from error
+        return cls(**numbers)
 
     def to_dict(self) -> dict[str, float]:
         """The camera as a JSON object."""

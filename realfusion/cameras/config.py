@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from realfusion.ranges import check_range, check_within
+
+MIN_FOV_DEG, MAX_FOV_DEG = 1.0, 170.0
+"""Fields of view that still make a picture."""
+MIN_RADIUS, MAX_RADIUS = 0.01, 1000.0
+"""Distances at which the object is more than a point."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceCameraConfig:
@@ -15,6 +22,12 @@ class ReferenceCameraConfig:
     """Distance from the camera to the centre of the object, in world units."""
     fov_y_deg: float = 40.0
     """Vertical field of view in degrees."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no camera."""
+        check_within(self, -90.0, 90.0, "elevation_deg")
+        check_within(self, MIN_RADIUS, MAX_RADIUS, "radius")
+        check_within(self, MIN_FOV_DEG, MAX_FOV_DEG, "fov_y_deg")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,3 +46,14 @@ class CameraSamplingConfig:
     """Distances from the origin, in world units."""
     fov_y_range_deg: tuple[float, float] = (38.0, 42.0)
     """Vertical fields of view, in degrees."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from."""
+        check_range(
+            self, -90.0, 90.0, "elevation_range_deg", "overhead_elevation_range_deg"
+        )
+        check_range(self, MIN_FOV_DEG, MAX_FOV_DEG, "fov_y_range_deg")
+        check_range(self, MIN_RADIUS, MAX_RADIUS, "radius_range")
+        check_within(
+            self, 0.0, 1.0, "overhead_probability", "uniform_sphere_probability"
+        )

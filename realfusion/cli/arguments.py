@@ -25,7 +25,10 @@ from realfusion.prior_training.config import PriorTrainingConfig
 Arguments = TypeVar("Arguments")
 PresetName = Literal["paper", "default", "fast", "smoke"]
 DEFAULT_OUT = Path("runs", "NAME")
-OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+OptionalFloat = Annotated[
+    float | None,
+    tyro.conf.arg(metavar="FLOAT", help_behavior_hint="(default: the preset's)"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,13 @@ class RunArguments(RunConfig, RunOptions):
     """Move and scale the object to the middle of the frame (short for
     `--input.recenter`)."""
 
+    def __post_init__(self) -> None:
+        """Check both halves: each has a check of its own."""
+        RunConfig.__post_init__(self)
+        RunOptions.__post_init__(self)
+
     def config(self) -> RunConfig:
-        """What decides the result."""
+        """What decides the result; InputError where a short form is out of range."""
         values = _fields_of(RunConfig, self)
         camera = self.reconstruction.reference_camera
         given = {
@@ -62,8 +70,12 @@ class RunArguments(RunConfig, RunOptions):
             for name in ("elevation_deg", "radius", "fov_y_deg")
             if (value := getattr(self, name)) is not None
         }
+        try:
+            camera = dataclasses.replace(camera, **given)
+        except ValueError as error:
+            raise InputError(str(error)) from error
         values["reconstruction"] = dataclasses.replace(
-            self.reconstruction, reference_camera=dataclasses.replace(camera, **given)
+            self.reconstruction, reference_camera=camera
         )
         if not self.recenter:
             values["input"] = dataclasses.replace(self.input, recenter=False)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from realfusion.cli.interruption import Interruption
+from realfusion.listener import RunListener
 
 PLAIN_INTERVAL_S = 10.0
 RATE_WINDOW_S = 20.0
@@ -212,6 +214,18 @@ def write_to_standard_error(message: str) -> None:
 
 
 @contextlib.contextmanager
+def _warnings_as_notes(listener: RunListener) -> Iterator[None]:
+    """Show warnings in one line each, without the place in the code."""
+
+    def show(message: Warning | str, *_where: object, **_more: object) -> None:
+        listener.note(" ".join(f"warning: {message}".split()))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
 def display(previews: Path | None = None) -> Iterator[LiveDisplay | PlainDisplay]:
     """A listener on standard error that fits it, with the signals in its hands.
 
@@ -227,10 +241,10 @@ def display(previews: Path | None = None) -> Iterator[LiveDisplay | PlainDisplay
         plain = PlainDisplay(sys.stderr)
         if hint:
             plain.note(hint)
-        with plain.interruption:
+        with plain.interruption, _warnings_as_notes(plain):
             yield plain
         return
     shown = LiveDisplay(console, hint)
-    with shown.live, shown.interruption:
+    with shown.live, shown.interruption, _warnings_as_notes(shown):
         yield shown
         shown.finish_stage()

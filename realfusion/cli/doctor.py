@@ -22,7 +22,6 @@ EXTRAS = {
     "matting": ("rembg", "onnxruntime"),
     "viewer": ("viser",),
     "batch": ("ray",),
-    "mesh": ("xatlas",),
     "heic": ("pillow_heif",),
 }
 REINSTALL = "install again: `pip install .` in the repository"

@@ -6,6 +6,7 @@ Ctrl-C or SIGTERM. Errors are one line on standard error.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -55,6 +56,9 @@ def run_main(args: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = _prepare(args)
+    if arguments == ["--version"]:
+        print(f"realfusion {__version__}")
+        return 0
     return guarded("realfusion-run", commands.run, arguments)
 
 
@@ -137,7 +141,12 @@ def guarded(program: str, run: Run, arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        return _fail(program, error, FAILED)
+        is_forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        message = error if error.strerror is None else error.strerror
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(
+            program, f"{place}{message}", BAD_INPUT if is_forbidden else FAILED
+        )
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, not imported here
             raise

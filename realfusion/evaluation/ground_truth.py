@@ -6,6 +6,7 @@ uniform on the true surface), all in the scene's world frame.
 """
 
 import json
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,9 @@ def load_ground_truth(folder: str | Path) -> GroundTruth:
     ]
     if len({view.shape for view in views}) > 1:
         raise InputError(f"the views in {folder} differ in size; they must not")
+    height, width = views[0].shape[:2]
+    if height != width:
+        raise InputError(f"the views in {folder} must be square, got {width}x{height}")
     return GroundTruth(
         listed[0], cameras, np.stack(views), _read_surface(folder / "surface.npz")
     )
@@ -148,7 +152,7 @@ def _read_cameras(path: Path) -> list[Camera]:
         document = json.loads(path.read_text(encoding="utf-8"))
         cameras = [Camera.from_dict(document["input"])]
         cameras += [Camera.from_dict(camera) for camera in document["views"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f'{path} must be {{"input": camera, "views": [camera, …]}} ({error})'
         ) from error
@@ -168,11 +172,13 @@ def _read_surface(path: Path) -> Float32[np.ndarray, "num_points 3"] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: numpy leaves the file open where it is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             points = archive["points"].astype(np.float32)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} holds no readable `points` ({error})") from error
-    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+    is_list = points.ndim == 2 and points.shape[1] == 3 and len(points) > 0
+    if not is_list or not np.isfinite(points).all():
         raise InputError(
             f"`points` in {path} must be finite and [N, 3], got {list(points.shape)}"
         )

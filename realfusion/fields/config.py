@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from realfusion.ranges import (
+    check_at_least,
+    check_finite,
+    check_positive,
+    check_within,
+)
+
 BackgroundMode = Literal["white", "random", "learned"]
 
 
@@ -41,6 +48,19 @@ class FieldConfig:
     normal_epsilon: float = 1e-2
     """Step of the finite differences, in world units."""
 
+    def __post_init__(self) -> None:
+        """Refuse what the kernels cannot compute."""
+        check_within(self, 1, 32, "num_levels")
+        if self.num_features not in (1, 2, 4, 8):
+            raise ValueError(
+                f"`num_features` must be 1, 2, 4 or 8, got {self.num_features}"
+            )
+        check_within(self, 1, 2**19, "base_resolution")
+        check_within(self, self.base_resolution, 2**19, "finest_resolution")
+        check_within(self, 3, 28, "log2_table_size")
+        check_finite(self, "blob_density")
+        check_positive(self, "bound", "blob_radius", "normal_epsilon")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundConfig:
@@ -57,3 +77,9 @@ class BackgroundConfig:
     """With `learned`: width of the background network."""
     num_frequencies: int = 4
     """With `learned`: octaves of the direction's frequency encoding."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn or built."""
+        check_within(self, 0.0, 1.0, "random_probability")
+        check_at_least(self, 1, "hidden_width")
+        check_at_least(self, 0, "num_frequencies")

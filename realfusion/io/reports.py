@@ -55,7 +55,9 @@ def write_report(path: str | os.PathLike[str], content: ReportContent) -> None:
         ValueError: The labels are not as many as the views.
         OSError: The file cannot be written.
     """
-    write_text(path, render_report(content))
+    # A file name that is no UTF-8 reaches the page as lone surrogates.
+    page = render_report(content).encode("utf-8", "replace").decode("utf-8")
+    write_text(path, page)
 
 
 def render_report(content: ReportContent) -> str:
@@ -252,9 +254,9 @@ def _curve_section(cards: Sequence[str]) -> str:
     return f"""<section aria-labelledby="curves-title">
   <h2 id="curves-title">Losses</h2>
   <div class="charts">{"".join(cards)}</div>
-  <p class="note">Each term as it enters the objective, on a logarithmic scale where
-  it is positive; the strong line is the running mean. Hover, or focus a chart and use
-  <kbd>←</kbd> <kbd>→</kbd>, for values.</p>
+  <p class="note">Each term before its weight, and their weighted sum as loss, on a
+  logarithmic scale where it is positive; the strong line is the running mean. Hover,
+  or focus a chart and use <kbd>←</kbd> <kbd>→</kbd>, for values.</p>
 </section>"""
 
 

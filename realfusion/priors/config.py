@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from realfusion.ranges import check_at_least
+
 PLACEHOLDER = "<e>"
 """The word that stands for the learned token in every prompt (the paper's ⟨e⟩)."""
 
@@ -82,6 +84,12 @@ class ScoreDistillationConfig:
     measures the residual on the clean latents."""
     gradient_clip: float | None = None
     """Largest root mean square of one view's weighted residual; none never clips."""
+    negative_guidance: NegativeGuidance = "replace"
+    """What the negative prompt does: stand for "no prompt" in classifier-free guidance,
+    or name another view and push away from it only where that does not contradict the
+    prompt (Perp-Neg, Armandpour et al. 2023; half as much work again)."""
+    perpendicular_weight: float = 1.0
+    """With `perpendicular`: strength of the push away from the other view."""
 
     def __post_init__(self) -> None:
         _check_timestep_range("timestep_range", self.timestep_range)
@@ -106,6 +114,7 @@ class ScoreDistillationConfig:
             raise ValueError(
                 f"`gradient_clip` must be positive or None, got {self.gradient_clip}"
             )
+        check_at_least(self, 0.0, "perpendicular_weight")
 
 
 @dataclass(frozen=True, kw_only=True)

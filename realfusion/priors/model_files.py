@@ -26,6 +26,16 @@ HUB_ALIASES = {
 }
 """Short names, and Hub ids that are gone with where their weights live now."""
 
+_SPELLINGS = {
+    "sd": "sd",
+    "sd1": "sd-1.5",
+    "sd15": "sd-1.5",
+    "sd2": "sd-2.1",
+    "sd21": "sd-2.1",
+    "sd21base": "sd-2.1",
+}
+"""Short names without case, separators and the letter of a version -> their alias."""
+
 MODEL_COMPONENTS = ("unet", "vae", "text_encoder")
 """Sub-folders that hold weights."""
 _CONFIGS = {
@@ -55,8 +65,15 @@ class WeightFile:
 
 
 def resolve_alias(source: str) -> str:
-    """The Hub id that an alias or an id that is gone stands for."""
-    return HUB_ALIASES.get(source, source)
+    """The Hub id that an alias or an id that is gone stands for.
+
+    Short names are understood in every spelling: sd15, SD-1.5, stable-diffusion-v1-5.
+    """
+    if source in HUB_ALIASES or "/" in source:
+        return HUB_ALIASES.get(source, source)
+    spelling = re.sub(r"[-_. ]|v(?=\d)", "", source.lower())
+    spelling = spelling.replace("stablediffusion", "sd")
+    return HUB_ALIASES.get(_SPELLINGS.get(spelling, ""), source)
 
 
 def is_hub_id(source: str) -> bool:
@@ -250,7 +267,9 @@ def _download(repository: str, revision: str | None, *, prefer_half: bool) -> Pa
             f"use one of {', '.join(sorted(set(HUB_ALIASES.values())))}"
         ) from error
     except RevisionNotFoundError as error:
-        raise InputError(f"{where} has no such revision: check --revision") from error
+        raise InputError(
+            f"{where} has no such revision: check --prior-revision"
+        ) from error
     except LocalEntryNotFoundError as error:
         raise InputError(
             f"{where} is not in the local cache and the Hub cannot be reached: check "

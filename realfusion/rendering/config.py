@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from realfusion.ranges import check_at_least, check_positive, check_within
+
 
 @dataclass(frozen=True, kw_only=True)
 class RendererConfig:
@@ -29,6 +31,19 @@ class RendererConfig:
     sample_capacity: int = 2**22
     """Most samples of one marching call before it grows (and says so)."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be marched."""
+        check_at_least(self, 0, "cone_angle", "occupancy_warmup")
+        check_at_least(self, 1, "steps_across", "occupancy_interval", "sample_capacity")
+        check_within(self, 0.0, 1.0, "early_stop_transmittance", "occupancy_decay")
+        check_positive(self, "occupancy_threshold")
+        resolution = self.occupancy_resolution
+        if not 4 <= resolution <= 1024 or resolution & (resolution - 1):
+            raise ValueError(
+                f"`occupancy_resolution` must be a power of two in 4..1024, got "
+                f"{resolution}"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShadingConfig:
@@ -42,3 +57,15 @@ class ShadingConfig:
     """Share of the lit views that are rendered without texture."""
     ambient: float = 0.1
     """Part of the light that comes from everywhere."""
+
+    def __post_init__(self) -> None:
+        """Refuse what are no shares."""
+        check_within(
+            self,
+            0.0,
+            1.0,
+            "albedo_until",
+            "albedo_probability",
+            "textureless_probability",
+            "ambient",
+        )

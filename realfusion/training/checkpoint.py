@@ -60,14 +60,15 @@ def save_checkpoint(
     Raises:
         OSError: The disk is full or the folder not writable.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     name = f"step-{state.step:07d}.safetensors"
     tensors = {
         key: value.detach().cpu().contiguous() for key, value in state.tensors().items()
     }
     with atomic_path(folder / name) as temporary:
-        save_file(tensors, temporary)
+        # Not save_file, whose errors on a full disk are no OSErrors.
+        temporary.write_bytes(save(tensors))
     index = {
         "format": FORMAT_VERSION,
         "step": state.step,
@@ -138,7 +139,9 @@ def load_checkpoint(folder: Path, state: TrainState, index: CheckpointIndex) -> 
     path = folder / index.tensors
     try:
         state.load(load_file(path), index.numbers)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+    except (
+        OSError, SafetensorError, KeyError, RuntimeError, TypeError, ValueError
+    ) as error:  # fmt: skip
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path} cannot be read ({reason}); delete the folder {folder} to start "

@@ -9,6 +9,12 @@ from typing import Literal
 from realfusion.cameras.config import CameraSamplingConfig, ReferenceCameraConfig
 from realfusion.fields.config import BackgroundConfig, FieldConfig
 from realfusion.priors.config import ScoreDistillationConfig
+from realfusion.ranges import (
+    check_at_least,
+    check_finite,
+    check_positive,
+    check_within,
+)
 from realfusion.rendering.config import RendererConfig, ShadingConfig
 
 
@@ -26,6 +32,16 @@ class TermConfig:
     """Fraction of the run at which the final weight is reached."""
     clip: float | None = None
     """Largest norm of the gradient this term may send into its rendered input."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no schedule."""
+        check_finite(self, "initial")
+        if self.final is not None:
+            check_finite(self, "final")
+        check_within(self, 0.0, 1.0, "begin")
+        check_within(self, self.begin, 1.0, "end")
+        if self.clip is not None:
+            check_positive(self, "clip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +90,11 @@ class CoarseToFineConfig:
     """Fraction of the run at which all levels are in use; equal to `begin` they join
     at once."""
 
+    def __post_init__(self) -> None:
+        """Refuse what is no schedule."""
+        check_within(self, 0.0, 1.0, "initial_fraction", "begin")
+        check_within(self, self.begin, 1.0, "end")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -99,6 +120,21 @@ class OptimizerConfig:
     ema_decay: float = 0.95
     """Per-step decay of the averaged parameters that previews and results use."""
 
+    def __post_init__(self) -> None:
+        """Refuse what does not descend."""
+        check_positive(
+            self,
+            "learning_rate",
+            "grid_learning_rate",
+            "eps",
+            "final_rate_fraction",
+            "loss_scale",
+        )
+        check_at_least(self, 0.0, "weight_decay")
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"`betas` must lie within [0, 1), got {self.betas}")
+        check_within(self, 0.0, 1.0, "ema_decay")
+
 
 @dataclass(frozen=True, kw_only=True)
 class InitialShapeConfig:
@@ -118,6 +154,12 @@ class InitialShapeConfig:
     """With `silhouette`: the body takes the photo's colours, seen through and through,
     blurred by this share of the frame."""
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no body."""
+        check_at_least(self, 0, "steps", "colour_blur")
+        check_at_least(self, 1, "points")
+        check_positive(self, "depth_scale", "log_density")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryConfig:
@@ -129,6 +171,12 @@ class RecoveryConfig:
     """Factor on all learning rates after each recovery."""
     max_recoveries: int = 3
     """Recoveries before the run gives up."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not recover."""
+        check_at_least(self, 1, "snapshot_interval")
+        check_within(self, 0.0, 1.0, "rate_factor")
+        check_at_least(self, 0, "max_recoveries")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,3 +215,15 @@ class ReconstructionConfig:
     )
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     recovery: RecoveryConfig = dataclasses.field(default_factory=RecoveryConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that hold nothing."""
+        check_at_least(
+            self,
+            1,
+            "iterations",
+            "reference_size",
+            "reference_rays",
+            "prior_view_size",
+            "prior_views",
+        )

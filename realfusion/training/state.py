@@ -95,7 +95,9 @@ class TrainState:
 
         Raises:
             KeyError: If a tensor is missing.
+            ValueError: If a tensor has another shape (a copy would be broadcast).
         """
+        self._check_shapes(tensors)
         self.generator.set_state(tensors["generator"].cpu())
         scene = {name: tensors[f"scene.{name}"] for name in self.scene.state_dict()}
         self.scene.load_state_dict(scene)
@@ -118,6 +120,22 @@ class TrainState:
         self.step = int(numbers["step"])
         self.rate_scale = float(numbers["rate_scale"])
         self.recoveries = int(numbers["recoveries"])
+
+    def _check_shapes(self, tensors: Tensors) -> None:
+        for name, parameter in self.scene.named_parameters():
+            expected = parameter.shape
+            for key in (f"averaged.{name}", f"optimizer.{name}"):
+                found = {
+                    each: tensor.shape
+                    for each, tensor in tensors.items()
+                    if each == key or each.startswith(f"{key}.")
+                }
+                for each, shape in found.items():
+                    if shape != expected and not each.endswith(".step"):
+                        raise ValueError(
+                            f"`{each}` must have the shape {list(expected)}, got "
+                            f"{list(shape)}"
+                        )
 
 
 def build_scene(config: ReconstructionConfig, generator: torch.Generator) -> Scene:

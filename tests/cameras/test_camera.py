@@ -106,6 +106,8 @@ def test_json_round_trip():
         {"azimuth_deg": 0, "elevation_deg": 0, "radius": 1, "fov_y_deg": 180},
         {"azimuth_deg": math.nan, "elevation_deg": 0, "radius": 1, "fov_y_deg": 40},
         {"azimuth_deg": "0", "elevation_deg": 0, "radius": 1, "fov_y_deg": 40},
+        {"azimuth_deg": 10**400, "elevation_deg": 0, "radius": 1, "fov_y_deg": 40},
+        {"azimuth_deg": 0, "elevation_deg": 0, "radius": True, "fov_y_deg": 40},
         [0, 15, 1.8, 40],
     ],
 )

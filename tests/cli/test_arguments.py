@@ -105,6 +105,17 @@ def test_every_field_of_the_configuration_is_an_option(capsys):
         assert f"{option} " in shown or f"{option}," in shown, option
 
 
+def test_help_of_the_short_forms_says_where_their_default_comes_from(capsys):
+    with pytest.raises(SystemExit):
+        run_arguments("--help")
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for option in ("elevation-deg", "radius", "fov-y-deg"):
+        short = (
+            f"`--reconstruction.reference-camera.{option}`). (default: the preset's)"
+        )
+        assert short in shown
+
+
 def test_render_arguments():
     arguments = parse(
         RenderArguments,

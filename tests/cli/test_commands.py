@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from realfusion import pipeline, run_folder
+from realfusion.cli.arguments import parse_run
 from realfusion.cli.commands import _stages_of
 from realfusion.cli.display import PlainDisplay
 from realfusion.cli.main import main, run_main
-from realfusion.listener import RunInterruptedError
+from realfusion.listener import RunInterruptedError, SilentListener
+from realfusion.run_lock import exclusive
 
 # Small enough for a second or two; no prior, which has tests of its own.
 TINY = (
@@ -116,6 +121,35 @@ def test_render_writes_the_views(finished, tmp_path):
     for name in ("view_00.png", "view_01.png"):
         with Image.open(out / name) as view:
             assert (view.mode, view.size) == ("RGBA", (24, 24))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"views": []}',
+        '{"views": null}',
+        '{"views": [{"radius": 1}]}',
+        "[" * 10**5,
+    ],
+)
+def test_render_refuses_bad_cameras(finished, tmp_path, capsys, text):
+    cameras, out = tmp_path / "cameras.json", tmp_path / "views"
+    cameras.write_text(text)
+    words = ["--cameras", str(cameras), "--out", str(out)]
+    assert main(["render", str(finished), *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "{", ""])
+def test_damaged_metrics_are_made_anew(image, finished, tmp_path, text):
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    (out / "metrics.json").write_text(text)
+    assert run_main([str(image), "--out", str(out), *TINY]) == 0
+    assert json.loads((out / "metrics.json").read_text())["prior"] == "none"
 
 
 def test_reconstruct_stops_before_the_outputs(image, tmp_path):
@@ -227,6 +261,42 @@ def test_unusable_settings(extra, image, tmp_path, capsys):
     expect_input_error(capsys, args, extra[1])
 
 
+def test_perpendicular_guidance_is_reached_from_the_command_line(
+    image, tmp_path, monkeypatch
+):
+    from realfusion.priors import stable_diffusion
+
+    weights = []
+    genuine = stable_diffusion.perpendicularly_guided
+
+    def watched(unconditional, negative, positive, scale, weight):
+        weights.append(weight)
+        return genuine(unconditional, negative, positive, scale, weight)
+
+    monkeypatch.setattr(stable_diffusion, "perpendicularly_guided", watched)
+    option = "--reconstruction.score-distillation"
+    words = [*TINY, "--prior", "bundled", "--inversion.refinement-steps", "0"]
+    words += [f"{option}.negative-guidance", "perpendicular"]
+    words += [f"{option}.perpendicular-weight", "0.5"]
+    out = tmp_path / "run"
+    assert main(["reconstruct", str(image), "--out", str(out), *words]) == 0
+    assert weights == [0.5] * 4
+
+
+def test_frames_of_an_animation_are_a_note_in_one_line(image, tmp_path, capsys):
+    with Image.open(image) as picture:
+        other = Image.new("RGBA", picture.size)
+        path = tmp_path / "two.webp"
+        picture.save(path, save_all=True, append_images=[other], lossless=True)
+    args = ["reconstruct", str(path), "--out", str(tmp_path / "run"), *TINY]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert main(args) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert "warning: two.webp has 2 frames; the first is used" in lines
+    assert not any("UserWarning" in line for line in lines)
+
+
 def test_output_that_is_a_file(image, tmp_path, capsys):
     out = tmp_path / "taken"
     out.write_text("mine")
@@ -320,6 +390,80 @@ def test_view_without_viser_names_the_command_that_installs_it(
         "realfusion view: error: the viewer needs viser, which is not installed: "
         "pip install 'realfusion[viewer]'\n"
     )
+
+
+class StopAt:
+    """A listener that wants to stop from the nth stage of a name on."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.stopping, self.notes = name, False, []
+
+    def stage(self, name, total=None):
+        self.stopping = self.stopping or name == self.name
+
+    def advance(self, done, values):
+        pass
+
+    def note(self, message):
+        self.notes.append(message)
+
+    def should_stop(self):
+        return self.stopping
+
+
+@pytest.mark.parametrize(
+    "stage", ["input", "prior", "reconstruction", "turntable", "mesh"]
+)
+def test_a_run_stops_in_every_stage_and_goes_on_to_the_same_bits(
+    stage, image, finished, tmp_path
+):
+    arguments = parse_run("run", [str(image), "--out", str(tmp_path / "run"), *TINY])
+    config, options = arguments.config(), arguments.options()
+    with pytest.raises(RunInterruptedError, match="the same command continues"):
+        pipeline.run(config, options, StopAt(stage))
+    assert (tmp_path / "run").exists() == (stage != "input")
+    assert not (tmp_path / "run" / "report.html").exists()
+    folder = pipeline.run(config, options, SilentListener())
+    for name in ("input.png", "mesh.glb", "turntable.mp4", "turntable.png"):
+        assert (folder.root / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_run_that_auto_began_goes_on_with_its_prior_and_reason(
+    image, tmp_path, monkeypatch
+):
+    words = [str(image), "--out", str(tmp_path / "run"), *TINY, "--prior", "auto"]
+    words += ["--inversion.refinement-steps", "0"]
+    arguments = parse_run("run", words)
+    config, options = arguments.config(), arguments.options()
+    listener = StopAt("")
+    for _ in range(2):
+        pipeline.run(config, options, listener, until="token")
+    said = [note for note in listener.notes if note.startswith("prior ")]
+    assert (
+        said
+        == ["prior bundled: computing on cpu, where Stable Diffusion is very slow"] * 2
+    )
+
+
+def test_a_damaged_token_names_the_remedy(image, tmp_path, capsys):
+    args = [str(image), "--out", str(tmp_path / "run"), *TINY, "--prior", "bundled"]
+    arguments = parse_run("run", args)
+    run_folder.open_run(tmp_path / "run", arguments.config())
+    (tmp_path / "run" / "token.safetensors").write_bytes(b"junk")
+    expect_input_error(capsys, args, "token.safetensors", "delete it")
+
+
+def test_a_short_run_has_a_preview(finished):
+    assert [path.name for path in (finished / "previews").iterdir()] == [
+        "step_000004.png"
+    ]
+
+
+def test_two_runs_at_once_do_not_share_a_folder(image, tmp_path, capsys):
+    with exclusive(tmp_path / "run"):
+        args = [str(image), "--out", str(tmp_path / "run"), *TINY]
+        expect_input_error(capsys, args, "another command")
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_stages_of_a_training_reach_the_display():

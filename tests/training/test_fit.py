@@ -100,6 +100,37 @@ def test_damaged_checkpoints_are_named(config, tmp_path):
         read_index(tmp_path)
 
 
+def test_a_tensor_of_another_shape_is_not_spread_over_the_state(config, tmp_path):
+    """Copying one row into a table would succeed, by broadcasting."""
+    from safetensors.torch import load_file, save_file
+
+    state = TrainState(config, seed=0)
+    save_checkpoint(tmp_path, state, fingerprint="f", seconds=0.0, history=History())
+    index = read_index(tmp_path)
+    tensors = load_file(tmp_path / index.tensors)
+    name = next(name for name in tensors if name.startswith("averaged."))
+    tensors[name] = tensors[name][:1].clone()
+    save_file(tensors, tmp_path / index.tensors)
+    with pytest.raises(InputError, match="shape"):
+        load_checkpoint(tmp_path, state, index)
+
+
+def test_a_full_disk_is_an_operating_system_error(config, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(
+            tmp_path,
+            TrainState(config, seed=0),
+            fingerprint="f",
+            seconds=0.0,
+            history=History(),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_single_failure_is_recovered_from(config, task):
     task.prior.fail_at = 9
     recovery = dataclasses.replace(config.recovery, snapshot_interval=4)

@@ -89,6 +89,26 @@ def test_the_prompt_belongs_to_the_view_that_is_rendered(config, photo, grey_pri
     assert len({camera.azimuth_deg for camera in cameras}) == 16
 
 
+def test_prompts_name_the_cameras_whose_rays_were_cast(
+    config, photo, grey_prior, monkeypatch
+):
+    """Defect 2: the release cast its rays before it replaced the camera."""
+    config = dataclasses.replace(config, prior_views=3)
+    state = TrainState(config, seed=1)
+    origins = []
+    render = state.scene.render
+
+    def watched(rays, **options):
+        origins.append(rays.origins[0])
+        return render(rays, **options)
+
+    monkeypatch.setattr(state.scene, "render", watched)
+    prior_terms(state.scene, grey_prior, Prompt(), photo, config, 0.5, state.generator)
+    (cameras,) = grey_prior.seen
+    positions = [camera.position().float() for camera in cameras]
+    torch.testing.assert_close(torch.stack(origins), torch.stack(positions))
+
+
 def test_loss_scale_changes_nothing_but_the_scale(config, task, photo, grey_prior):
     """Defect 1: all terms, the prior among them, are scaled alike."""
     results = []
