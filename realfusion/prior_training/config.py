@@ -65,7 +65,7 @@ class DenoiserConfig:
     steps: int = 12_000
     """Optimiser steps of the denoiser."""
     batch_size: int = 64
-    """Noisy target views a step; a quarter as many reference images."""
+    """Noisy target views a step; half as many reference images."""
     learning_rate: float = 8e-4
     """AdamW learning rate: constant, then linear to 3 % in the second half."""
     view_rate_factor: float = 8.0

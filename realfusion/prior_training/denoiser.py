@@ -31,7 +31,7 @@ from realfusion.prior_training.training_state import (
 from realfusion.prior_training.vocabulary import NUM_CLASSES
 from realfusion.prior_training.warm_start import EncoderTrainer, target_images
 
-TARGETS_PER_REFERENCE = 4
+TARGETS_PER_REFERENCE = 2
 _AVERAGE_EVERY = 4
 _HIGH_NOISE_FROM = 450
 

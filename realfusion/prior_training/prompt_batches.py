@@ -181,9 +181,11 @@ def augment_references(
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     count = len(pixels)
     transform = torch.zeros(count, 2, 3)
-    scale = torch.from_numpy(rng.uniform(0.92, 1.1, count)).float()
+    scale = torch.from_numpy(rng.uniform(0.97, 1.04, count)).float()
     transform[:, 0, 0] = transform[:, 1, 1] = scale
-    transform[:, :, 2] = torch.from_numpy(rng.uniform(-0.06, 0.06, (count, 2))).float()
+    transform[:, :, 2] = torch.from_numpy(
+        rng.uniform(-0.015, 0.015, (count, 2))
+    ).float()
     grid = functional.affine_grid(transform, list(pixels.shape), align_corners=False)
     moved = functional.grid_sample(pixels, grid, align_corners=False)
     rgb, alpha = moved[:, :3], moved[:, 3:]

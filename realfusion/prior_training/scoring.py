@@ -7,19 +7,17 @@ with the rendered truth.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
 from realfusion.priors.guidance import denoised_from_noise
-from realfusion.priors.protocol import Conditioning
+from realfusion.priors.sampling import sample_views
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.procedural.objects import generate_object
 from realfusion.procedural.render import ObjectView, random_light, render_views
@@ -83,51 +81,6 @@ def held_out_views(
 
 
 @torch.no_grad()
-def sample_views(
-    prior: StableDiffusionPrior,
-    reference: Float[Tensor, "4 size size"],
-    cameras: list[Camera],
-    *,
-    guidance_scale: float,
-    num_steps: int,
-    seed: int,
-    null_identity: bool = False,
-) -> Float[Tensor, "views 3 size size"]:
-    """Samples views of the object in an image by DDIM with guidance.
-
-    Args:
-        prior: A prior with an image encoder.
-        reference: RGBA, straight alpha, in [0, 1]; its camera has azimuth 0.
-        cameras: The views.
-        guidance_scale: 1 is none.
-        num_steps: DDIM steps.
-        seed: Of the starting noise.
-        null_identity: Prompt "an object" instead of the image's token (a control).
-
-    Returns:
-        Images in [0, 1].
-    """
-    conditioning = _conditioning(prior, reference, cameras, null_identity)
-    scheduler = DDIMScheduler.from_config(prior.scheduler.config)
-    scheduler.set_timesteps(num_steps)
-    latents = _starting_noise(prior, len(cameras), seed)
-    context = torch.cat([conditioning.context, conditioning.negative_context])
-    labels, negative_labels = (
-        conditioning.class_labels,
-        conditioning.negative_class_labels,
-    )
-    if labels is not None and negative_labels is not None:
-        labels = torch.cat([labels, negative_labels])
-    for timestep in scheduler.timesteps:
-        steps = timestep.repeat(len(context)).to(prior.device)
-        both = prior.predict_noise(latents.repeat(2, 1, 1, 1), steps, context, labels)
-        positive, negative = both.chunk(2)
-        guided = negative + guidance_scale * (positive - negative)
-        latents = scheduler.step(guided, timestep, latents).prev_sample
-    return prior.decode(latents)
-
-
-@torch.no_grad()
 def estimate_views(
     prior: StableDiffusionPrior,
     reference: Float[Tensor, "4 size size"],
@@ -151,8 +104,13 @@ def estimate_views(
     Returns:
         Images in [0, 1].
     """
-    conditioning = _conditioning(prior, reference, cameras, null_identity)
-    noise = _starting_noise(prior, len(cameras), seed)
+    conditioning = prior.condition(
+        _object_prompt(prior, reference, null_identity), cameras
+    )
+    size = prior.image_size // prior.latent_factor
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(cameras), 4, size, size, generator=generator)
+    noise = noise.to(prior.device)
     steps = torch.full((len(cameras),), _NOISIEST_TIMESTEP, device=prior.device)
     predicted = prior.predict_noise(
         noise, steps, conditioning.context, conditioning.class_labels
@@ -162,22 +120,14 @@ def estimate_views(
     )
 
 
-def _conditioning(
-    prior: StableDiffusionPrior,
-    reference: Tensor,
-    cameras: list[Camera],
-    null_identity: bool,
-) -> Conditioning:
+def _object_prompt(
+    prior: StableDiffusionPrior, reference: Tensor, null_identity: bool
+) -> Prompt:
+    """What to ask for; without the control, the image's token is put in force."""
     if null_identity:
-        return prior.condition(Prompt(subject="an object"), cameras)
+        return Prompt(subject="an object")
     prior.set_token(prior.encode_image_token(reference.permute(1, 2, 0)))
-    return prior.condition(Prompt(subject=prior.metadata.subject), cameras)
-
-
-def _starting_noise(prior: StableDiffusionPrior, count: int, seed: int) -> Tensor:
-    size = prior.image_size // prior.latent_factor
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, 4, size, size, generator=generator).to(prior.device)
+    return Prompt(subject=prior.metadata.subject)
 
 
 def orbit_cameras() -> list[Camera]:
@@ -248,17 +198,28 @@ def score_prior(
     views = held_out_views(split, num_objects, size=prior.image_size)
     if one_step:
         guidance_scale = 1.0
-        paint = partial(estimate_views, prior)
-    else:
-        paint = partial(
-            sample_views, prior, guidance_scale=guidance_scale, num_steps=num_steps
-        )
-    generated = torch.stack(
-        [
-            paint(reference, orbit_cameras(), seed=index, null_identity=null_identity)
-            for index, reference in enumerate(views.references)
-        ]
-    ).cpu()
+    painted_views = []
+    for index, reference in enumerate(views.references):
+        if one_step:
+            painted = estimate_views(
+                prior,
+                reference,
+                orbit_cameras(),
+                seed=index,
+                null_identity=null_identity,
+            )
+        else:
+            painted = sample_views(
+                prior,
+                _object_prompt(prior, reference, null_identity),
+                orbit_cameras(),
+                generator=torch.Generator().manual_seed(index),
+                num_steps=num_steps,
+                guidance_scale=guidance_scale,
+                is_noise_shared=False,
+            )
+        painted_views.append(painted.cpu())
+    generated = torch.stack(painted_views)
     if grid_path is not None:
         write_grid(grid_path, views, generated, rows=12)
     return score_views(generated, views.truth, guidance_scale=guidance_scale)

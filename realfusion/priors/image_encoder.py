@@ -8,6 +8,7 @@ reads K vectors off an RGBA image, which stand for the object in the prompt.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,10 +72,13 @@ class ImageTokenEncoder(nn.Module):
     """Maps an RGBA image of an object to vectors for the prompt.
 
     Convolutions down to an eighth of the resolution, transformer layers over the
-    patches, then learned queries that attend to them.
+    patches, then learned queries that attend to them. Each vector also gets a linear
+    view of its own cell of the image, the vectors forming a square grid: a direct path
+    that is learnt long before attention is.
 
     Args:
-        config: The network's shape.
+        config: The network's shape; the number of vectors must be a square that
+            divides the patches.
     """
 
     def __init__(self, config: ImageTokenEncoderConfig) -> None:
@@ -82,6 +86,16 @@ class ImageTokenEncoder(nn.Module):
         self.config = config
         width, heads = config.width, config.num_heads
         num_patches = (config.image_size // 8) ** 2
+        self._cells_across = math.isqrt(config.num_tokens)
+        if (
+            self._cells_across**2 != config.num_tokens
+            or num_patches % config.num_tokens
+        ):
+            raise ValueError(
+                f"`num_tokens` must be a square that divides {num_patches} patches, "
+                f"got {config.num_tokens}"
+            )
+        cell_width = width * num_patches // config.num_tokens
         self.stem = nn.Conv2d(4, 32, 4, 2, 1)
         self.blocks = nn.Sequential(
             _ResidualBlock(32, 64, 2),
@@ -99,6 +113,9 @@ class ImageTokenEncoder(nn.Module):
         self.query_layer = _transformer_layer(width, heads)
         self.out_norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, config.token_width)
+        self.cell_norm = nn.LayerNorm(cell_width)
+        self.cell_out = nn.Linear(cell_width, config.token_width)
+        nn.init.normal_(self.cell_out.weight, std=0.02)
 
     def forward(
         self, images: Float[Tensor, "batch 4 height width"]
@@ -137,7 +154,19 @@ class ImageTokenEncoder(nn.Module):
         attended = self.cross_attention(
             self.query_norm(queries), patches, patches, need_weights=False
         )[0]
-        return self.out(self.out_norm(self.query_layer(queries + attended)))
+        read = self.out(self.out_norm(self.query_layer(queries + attended)))
+        return read + self.cell_out(self.cell_norm(self._cells(features)))
+
+    def _cells(
+        self, features: Float[Tensor, "batch width rows columns"]
+    ) -> Float[Tensor, "batch num_tokens cell_width"]:
+        """The features of each cell of the grid of vectors, row by row."""
+        batch, width, rows, columns = features.shape
+        across = self._cells_across
+        split = features.reshape(
+            batch, width, across, rows // across, across, columns // across
+        )
+        return split.permute(0, 2, 4, 1, 3, 5).reshape(batch, across**2, -1)
 
     def save_pretrained(self, folder: Path, *, dtype: torch.dtype) -> None:
         """Writes ``config.json`` and ``model.safetensors``."""

@@ -13,7 +13,7 @@ from realfusion.priors.image_encoder import (
     load_image_encoder,
 )
 
-CONFIG = ImageTokenEncoderConfig(num_tokens=3, token_width=8, width=16, num_layers=1)
+CONFIG = ImageTokenEncoderConfig(num_tokens=4, token_width=8, width=16, num_layers=1)
 
 
 @pytest.fixture
@@ -30,8 +30,21 @@ def test_colour_where_alpha_is_zero_does_not_matter(
     other = image.clone()
     other[:, :3] = torch.where(image[:, 3:] > 0, image[:, :3], torch.rand(1, 3, 64, 64))
     tokens = encoder(image)
-    assert tokens.shape == (1, 3, 8)
+    assert tokens.shape == (1, 4, 8)
     torch.testing.assert_close(tokens, encoder(other))
+
+
+def test_each_vector_has_its_own_cell_of_the_image(encoder: ImageTokenEncoder) -> None:
+    features = torch.zeros(1, 16, 8, 8)
+    features[:, :, 5, 2] = 1.0  # lower left quarter
+    cells = encoder._cells(features)
+    assert cells.shape == (1, 4, 16 * 16)
+    assert cells.sum(dim=2)[0].tolist() == [0, 0, 16, 0]
+
+
+def test_vectors_that_form_no_square_are_refused() -> None:
+    with pytest.raises(ValueError, match="`num_tokens` must be a square"):
+        ImageTokenEncoder(ImageTokenEncoderConfig(num_tokens=3))
 
 
 def test_larger_images_are_reduced_to_the_same_tokens(
