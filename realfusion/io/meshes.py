@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from realfusion.errors import InputError
+from realfusion.io.mesh_links import link_parts
 
 if TYPE_CHECKING:
     import trimesh
@@ -61,7 +62,8 @@ def extract_mesh(
 
     The grid is padded with emptiness, so the surface is closed even where matter
     touches the box; cavities that cannot be seen are filled; only the largest
-    connected body is kept. Densities are first mapped to d / (d + threshold), whose
+    connected body is kept, to which other large parts belong where thin matter leads to
+    them (`link_parts`). Densities are first mapped to d / (d + threshold), whose
     interpolation is far less biased than that of the exponential densities.
 
     Args:
@@ -91,9 +93,8 @@ def extract_mesh(
             f'{float(density_grid.max()):g}); lower it, or use "auto"'
         )
     spacing = 2 * bound / (density_grid.shape[0] - 1)
-    occupancy, body, fraction = _smoothed_body(
-        density_grid / (density_grid + threshold), smoothing / spacing
-    )
+    occupancy = link_parts(density_grid / (density_grid + threshold))
+    occupancy, body, fraction = _smoothed_body(occupancy, smoothing / spacing)
     # Other bodies become emptiness, invisible cavities become matter.
     occupancy = np.where(body, np.maximum(occupancy, 0.5 + 1e-3), occupancy)
     occupancy[~body & (occupancy > 0.5 - 1e-3)] = 0.5 - 1e-3
