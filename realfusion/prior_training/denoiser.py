@@ -31,7 +31,7 @@ from realfusion.prior_training.training_state import (
 from realfusion.prior_training.vocabulary import NUM_CLASSES
 from realfusion.prior_training.warm_start import EncoderTrainer, target_images
 
-TARGETS_PER_REFERENCE = 2
+_TARGETS_PER_REFERENCE = 2
 _AVERAGE_EVERY = 4
 _HIGH_NOISE_FROM = 450
 
@@ -190,8 +190,8 @@ def train_denoiser(
             tokenize,
             settings,
             rng,
-            num_references=settings.batch_size // TARGETS_PER_REFERENCE,
-            targets_per_reference=TARGETS_PER_REFERENCE,
+            num_references=settings.batch_size // _TARGETS_PER_REFERENCE,
+            targets_per_reference=_TARGETS_PER_REFERENCE,
             condition_dropout=settings.condition_dropout,
         )
         objects = np.repeat(batch.object_index, batch.targets_per_reference)
