@@ -1,6 +1,8 @@
 // Argument checks that the CPU and CUDA launchers of composite share.
 #pragma once
 
+#include <algorithm>
+
 #include "bindings/stable.h"
 
 namespace realfusion {
@@ -28,6 +30,16 @@ inline CompositeSizes check_composite(const char* op, const Tensor& channels,
   check_device(op, "deltas", deltas, "channels", channels);
   check_device(op, "ray_offsets", ray_offsets, "channels", channels);
   return {ray_offsets.size(0) - 1, num_samples, channels.size(1)};
+}
+
+inline void check_ray_offsets(const char* op, const int64_t* ray_offsets,
+                              int64_t num_rays, int64_t num_samples) {
+  const bool is_sorted = std::is_sorted(ray_offsets, ray_offsets + num_rays + 1);
+  REALFUSION_CHECK(
+      is_sorted && ray_offsets[0] == 0 && ray_offsets[num_rays] <= num_samples, op,
+      ": `ray_offsets` must ascend from 0 to at most the number of samples (",
+      num_samples, "), got ", ray_offsets[0], " to ", ray_offsets[num_rays],
+      is_sorted ? "" : ", not ascending");
 }
 
 }  // namespace realfusion

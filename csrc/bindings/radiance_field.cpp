@@ -1,12 +1,6 @@
 // Operator schemas of the fused radiance field; kernels: cpu/radiance_field*.cpp,
 // cuda/radiance_field.cu, Python: realfusion/ops/radiance_field.py.
-#include "bindings/stable.h"
-
-#define REALFUSION_FIELD_SCHEMA                                                  \
-  "Tensor positions, Tensor table, Tensor w1, Tensor b1, Tensor w2, Tensor b2, " \
-  "Tensor w3, Tensor b3, float[] scales, int[] resolutions, int[] offsets, "     \
-  "int num_features, int num_active_levels, bool is_tiled, bool is_smoothstep, " \
-  "float bound, float blob_density, float blob_radius"
+#include "bindings/radiance_field_checks.h"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
   m.def("radiance_field(" REALFUSION_FIELD_SCHEMA

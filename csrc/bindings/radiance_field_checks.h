@@ -5,6 +5,13 @@
 #include "bindings/stable.h"
 #include "core/field.h"
 
+// The field as every operator on it takes it: where, and what.
+#define REALFUSION_FIELD_SCHEMA                                                  \
+  "Tensor positions, Tensor table, Tensor w1, Tensor b1, Tensor w2, Tensor b2, " \
+  "Tensor w3, Tensor b3, float[] scales, int[] resolutions, int[] offsets, "     \
+  "int num_features, int num_active_levels, bool is_tiled, bool is_smoothstep, " \
+  "float bound, float blob_density, float blob_radius"
+
 namespace realfusion {
 
 // The arguments that describe the field rather than the samples.

@@ -8,7 +8,7 @@
 namespace realfusion {
 
 // positions, t, deltas, ray_indices, ray_offsets, num_requested.
-using MarchResult = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+using PackedSamples = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 struct MarchOptions {
   int64_t resolution;

@@ -47,16 +47,6 @@ void parallel_for_rays(const int64_t* ray_offsets, int64_t num_rays, const Body&
   });
 }
 
-void check_ray_offsets(const char* op, const int64_t* ray_offsets, int64_t num_rays,
-                       int64_t num_samples) {
-  const bool is_sorted = std::is_sorted(ray_offsets, ray_offsets + num_rays + 1);
-  REALFUSION_CHECK(
-      is_sorted && ray_offsets[0] == 0 && ray_offsets[num_rays] <= num_samples, op,
-      ": `ray_offsets` must ascend from 0 to at most the number of samples (",
-      num_samples, "), got ", ray_offsets[0], " to ", ray_offsets[num_rays],
-      is_sorted ? "" : ", not ascending");
-}
-
 // A copy of a ray's row of channels. Where their number is known it stays in registers,
 // while the compiler must assume that any store overwrites a row in memory.
 template <typename T, int64_t kNumChannels>

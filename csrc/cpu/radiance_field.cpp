@@ -3,18 +3,16 @@
 #include "cpu/radiance_field.h"
 
 #include <algorithm>
-#include <atomic>
 #include <memory>
 #include <vector>
 
 #include "bindings/huge_pages.h"
-#include "bindings/radiance_field_checks.h"
+#include "cpu/radiance_field_call.h"
 
 namespace realfusion {
 namespace {
 
 using torch::stable::new_empty;
-using torch::stable::parallel_for;
 
 // Samples that one task takes, and whose network gradients are summed in one go: as
 // many as the kernels allow, but at least 16 tasks where there is work for them. It
@@ -29,45 +27,6 @@ int64_t group_size(int64_t num_samples) {
 // Samples between two scatters into the table, for each eight threads: few enough that
 // their gradients stay in the shared cache.
 constexpr int64_t kBlock = 4 * cpu::kMaxFieldGroup;
-
-// Calls body(item) for 0 <= item < count, each once, on all threads. The order is that
-// of the items, their dearest first.
-template <class Body>
-void parallel_for_queue(int64_t count, const Body& body) {
-  std::atomic<int64_t> next{0};
-  parallel_for(0, count, 1, [&](int64_t, int64_t) {
-    for (int64_t item = next++; item < count; item = next++) body(item);
-  });
-}
-
-template <class T>
-cpu::FieldKernels<T> choose_kernels(const FieldArguments& field);
-template <>
-cpu::FieldKernels<float> choose_kernels<float>(const FieldArguments& field) {
-  return cpu::field_kernels_float(simd_level(), static_cast<int>(field.hidden_width),
-                                  field.grid.num_features,
-                                  static_cast<int>(field.num_inputs));
-}
-template <>
-cpu::FieldKernels<double> choose_kernels<double>(const FieldArguments& field) {
-  return cpu::field_kernels_double(static_cast<int>(field.hidden_width),
-                                   field.grid.num_features);
-}
-
-template <class T>
-cpu::FieldProblem<T> make_problem(const FieldArguments& field,
-                                  const FieldNetwork<T>& network,
-                                  const Tensor& positions, const Tensor& table,
-                                  bool with_normals) {
-  return {field.grid,
-          make_field_settings<T>(field.bound, field.blob_density, field.blob_radius),
-          network,
-          table.const_data_ptr<T>(),
-          positions.const_data_ptr<T>(),
-          positions.size(0),
-          static_cast<int>(field.hidden_width),
-          with_normals};
-}
 
 template <class T>
 void run_forward(const cpu::FieldKernels<T>& kernels,

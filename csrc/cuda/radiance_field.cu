@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "bindings/radiance_field_checks.h"
 #include "cuda/launch.cuh"
+#include "cuda/radiance_field.h"
 
 namespace realfusion::cuda {
 namespace {
@@ -113,6 +113,8 @@ FieldCall make_call(const FieldArguments& field, const FieldNetwork<float>& netw
       weights_in_shared};
 }
 
+}  // namespace
+
 FieldForwardResult radiance_field(const Tensor& positions, const Tensor& given_table,
                                   const Tensor& w1, const Tensor& b1, const Tensor& w2,
                                   const Tensor& b2, const Tensor& w3, const Tensor& b3,
@@ -156,6 +158,8 @@ FieldForwardResult radiance_field(const Tensor& positions, const Tensor& given_t
   });
   return result;
 }
+
+namespace {
 
 // The network's gradients, one tensor, as tensors of their own.
 FieldBackwardResult split_gradients(const Tensor& buffer, const Tensor& grad_table,

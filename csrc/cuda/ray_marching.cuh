@@ -3,13 +3,11 @@
 #pragma once
 
 #include "core/ray_marching.h"
+#include "cuda/sample_rows.cuh"
 
 namespace realfusion::cuda {
 
 constexpr int kMarchBlock = 128;
-constexpr int kScanBlock = 1024;
-constexpr int kScanItems = 4;  // consecutive counts a thread adds up itself
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 // The rays of one call. noise may be null: every step in the middle of its interval.
 struct MarchRays {
@@ -17,14 +15,6 @@ struct MarchRays {
   const float* directions;  // [num_rays, 3] unit length
   const float* noise;       // [num_rays] in [0, 1), or null
   int64_t num_rays;
-};
-
-// Packed samples, [num_samples] each; positions [num_samples, 3] world units.
-struct MarchSamples {
-  float* positions;
-  float* t;
-  float* deltas;
-  int32_t* ray_indices;
 };
 
 // Walks one ray, 32 steps at a time, one a lane. All lanes of a warp call it together.
@@ -99,61 +89,6 @@ __global__ void __launch_bounds__(kMarchBlock)
   if (lane == 0) counts[ray] = count;
 }
 
-// Exclusive scan of the counts by one block. From the first ray that does not fit the
-// capacity on, all rays are left without samples. counts [num_rays], in;
-// ray_offsets [num_rays + 1], out; num_requested [1], out.
-__global__ void __launch_bounds__(kScanBlock)
-    march_scan_kernel(const int32_t* __restrict__ counts, int64_t num_rays,
-                      int64_t capacity, int64_t* __restrict__ ray_offsets,
-                      int64_t* __restrict__ num_requested) {
-  __shared__ long long sums[kScanBlock];
-  __shared__ unsigned long long num_fitting;  // the largest end of a ray that fits
-  const int thread = static_cast<int>(threadIdx.x);
-  long long carry = 0;
-  if (thread == 0) {
-    ray_offsets[0] = 0;
-    num_fitting = 0;
-  }
-  constexpr int64_t kTile = int64_t{kScanBlock} * kScanItems;
-  for (int64_t tile = 0; tile < num_rays; tile += kTile) {
-    const int64_t first = tile + int64_t{thread} * kScanItems;
-    long long ends[kScanItems];
-    long long own = 0;
-    RF_UNROLL
-    for (int k = 0; k < kScanItems; ++k) {
-      if (first + k < num_rays) own += counts[first + k];
-      ends[k] = own;
-    }
-    sums[thread] = own;
-    __syncthreads();
-    for (int reach = 1; reach < kScanBlock; reach *= 2) {
-      const long long before = thread >= reach ? sums[thread - reach] : 0;
-      __syncthreads();
-      sums[thread] += before;
-      __syncthreads();
-    }
-    const long long start = carry + sums[thread] - own;
-    carry += sums[kScanBlock - 1];
-    unsigned long long fitting = 0;
-    RF_UNROLL
-    for (int k = 0; k < kScanItems; ++k) {
-      ends[k] += start;
-      if (ends[k] <= capacity) fitting = static_cast<unsigned long long>(ends[k]);
-    }
-    atomicMax(&num_fitting, fitting);
-    __syncthreads();
-    const auto limit = static_cast<long long>(num_fitting);
-    RF_UNROLL
-    for (int k = 0; k < kScanItems; ++k) {
-      if (first + k < num_rays) {
-        ray_offsets[first + k + 1] = ends[k] <= capacity ? ends[k] : limit;
-      }
-    }
-    __syncthreads();
-  }
-  if (thread == 0) *num_requested = carry;
-}
-
 // Second pass: writes each ray's samples at its offset. Rays without room have equal
 // offsets and are passed over. Launch: 32 threads a ray.
 __global__ void __launch_bounds__(kMarchBlock)
@@ -161,7 +96,7 @@ __global__ void __launch_bounds__(kMarchBlock)
                       const __grid_constant__ MarchRays rays,
                       const uint8_t* __restrict__ occupancy,
                       const int64_t* __restrict__ ray_offsets,
-                      const __grid_constant__ MarchSamples samples) {
+                      const __grid_constant__ SampleRows samples) {
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x % 32);
   if (ray >= rays.num_rays) return;

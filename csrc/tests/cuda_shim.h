@@ -23,7 +23,7 @@
 
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"  // nvcc's #pragma unroll
 
-#define __global__ static
+#define __global__ [[maybe_unused]] static
 #define __device__
 #define __host__
 #define __forceinline__ inline

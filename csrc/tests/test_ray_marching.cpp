@@ -10,6 +10,7 @@
 #include "cpu/ray_marching.cpp"
 #include "cpu/ray_marching_avx2.cpp"
 #include "cpu/ray_marching_avx512.cpp"
+#include "cuda/packed_samples.cuh"
 #include "cuda/ray_marching.cuh"
 
 namespace {
@@ -125,12 +126,12 @@ Results run_device(const MarchSettings& settings, const Scene& scene, bool has_n
     cuda::march_count_kernel(settings, rays, scene.bits.data(), counts.data());
   });
   shim::launch(1, cuda::kScanBlock, seed, [&] {
-    cuda::march_scan_kernel(counts.data(), scene.num_rays, capacity,
-                            results.offsets.data(), &results.num_requested);
+    cuda::scan_counts_kernel(counts.data(), scene.num_rays, capacity,
+                             results.offsets.data(), &results.num_requested);
   });
   results.allocate(results.offsets.back());
-  const cuda::MarchSamples samples{results.positions.data(), results.t.data(),
-                                   results.deltas.data(), results.ray_indices.data()};
+  const cuda::SampleRows samples{results.positions.data(), results.t.data(),
+                                 results.deltas.data(), results.ray_indices.data()};
   shim::launch(blocks, cuda::kMarchBlock, seed, [&] {
     cuda::march_emit_kernel(settings, rays, scene.bits.data(), results.offsets.data(),
                             samples);
@@ -182,8 +183,8 @@ void test_scan_carries_over_tiles() {
     std::vector<int64_t> offsets(counts.size() + 1);
     int64_t num_requested = 0;
     shim::launch(1, cuda::kScanBlock, 5, [&] {
-      cuda::march_scan_kernel(counts.data(), num_rays, capacity, offsets.data(),
-                              &num_requested);
+      cuda::scan_counts_kernel(counts.data(), num_rays, capacity, offsets.data(),
+                               &num_requested);
     });
     int64_t sum = 0;
     int64_t num_fitting = 0;

@@ -16,6 +16,8 @@ from realfusion.ops.radiance_field import (
     radiance_field,
     radiance_field_finite_difference,
 )
+from realfusion.ops.ray_marching import RaySamples
+from realfusion.ops.visible_samples import visible_samples
 
 TABLE_INIT_RANGE = 1e-4
 """instant-ngp initialises its tables uniformly within this range."""
@@ -122,6 +124,34 @@ class RadianceField(nn.Module):
             positions, num_active_levels=num_active_levels, with_normals=False
         )
         return samples.densities
+
+    def visible_samples(
+        self,
+        samples: RaySamples,
+        *,
+        num_active_levels: int | None = None,
+        min_transmittance: float,
+    ) -> RaySamples:
+        """Leave out what lies behind a surface, where an image has no weight.
+
+        Args:
+            samples: From `march_rays`.
+            num_active_levels: Levels in use, coarse to fine; all if None.
+            min_transmittance: Light that must arrive at a sample for it to be kept.
+
+        Returns:
+            The samples that are left.
+        """
+        return visible_samples(
+            samples,
+            self.table,
+            self.network_parameters,
+            self.layout,
+            bound=self.config.bound,
+            blob=self.blob,
+            num_active_levels=num_active_levels,
+            min_transmittance=min_transmittance,
+        )
 
 
 def _kaiming(rows: int, columns: int, generator: torch.Generator) -> nn.Parameter:

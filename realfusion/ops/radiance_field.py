@@ -105,7 +105,7 @@ def radiance_field(
         ValueError: An argument has the wrong shape, dtype, device or range, or
             `positions` require a gradient.
     """
-    _check_arguments(positions, table, weights, layout, bound)
+    check_field_arguments(positions, table, weights, layout, bound)
     active = check_num_active_levels(layout, num_active_levels)
     densities, albedo, normals, _, _ = torch.ops.realfusion.radiance_field(
         positions.contiguous(),
@@ -162,7 +162,7 @@ def radiance_field_finite_difference(
         raise ValueError(f"`epsilon` must be positive, got {epsilon}")
     if taps not in (4, 6):
         raise ValueError(f"`taps` must be 4 or 6, got {taps}")
-    _check_arguments(positions, table, weights, layout, bound)
+    check_field_arguments(positions, table, weights, layout, bound)
     directions = _tap_directions(taps, positions)
     tapped = positions[:, None, :] + epsilon * directions
     limit = torch.nextafter(positions.new_tensor(bound), positions.new_zeros(()))
@@ -200,13 +200,14 @@ def _tap_directions(taps: int, like: Tensor) -> Tensor:
     return torch.cat([axes, -axes])
 
 
-def _check_arguments(
+def check_field_arguments(
     positions: Tensor,
     table: Tensor,
     weights: FieldWeights,
     layout: HashGridLayout,
     bound: float,
 ) -> None:
+    """Raise ValueError unless the arguments describe a field at float positions."""
     check_encode_arguments(positions, table, layout)
     if positions.requires_grad:
         raise ValueError(

@@ -38,6 +38,21 @@ class Field(Protocol):
         ...
 
 
+@runtime_checkable
+class SeesThrough(Protocol):
+    """A field that can tell cheaply which samples of a ray are hidden by others."""
+
+    def visible_samples(
+        self,
+        samples: RaySamples,
+        *,
+        num_active_levels: int | None = None,
+        min_transmittance: float,
+    ) -> RaySamples:
+        """Keep the samples in front of which `min_transmittance` is left."""
+        ...
+
+
 @dataclass(frozen=True)
 class Rendered:
     """What a bundle of rays saw.
@@ -106,6 +121,12 @@ class VolumeRenderer:
         """
         with_normals = with_normals or shading.needs_normals
         samples = self._march(rays, occupancy, generator)
+        if isinstance(field, SeesThrough):
+            samples = field.visible_samples(
+                samples,
+                num_active_levels=num_active_levels,
+                min_transmittance=0.5 * self.config.early_stop_transmittance,
+            )
         values = field(
             samples.positions,
             num_active_levels=num_active_levels,

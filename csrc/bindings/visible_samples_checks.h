@@ -1,0 +1,31 @@
+// Argument checks of visible_samples that both devices share; the field's own are in
+// radiance_field_checks.h.
+#pragma once
+
+#include "bindings/stable.h"
+
+namespace realfusion {
+
+inline void check_visible_samples(const char* op, const Tensor& positions,
+                                  const Tensor& t, const Tensor& deltas,
+                                  const Tensor& ray_indices, const Tensor& ray_offsets,
+                                  std::optional<int64_t> capacity,
+                                  bool pad_to_capacity) {
+  const int64_t num_samples = positions.size(0);
+  check_tensor(op, "t", t, {num_samples}, ScalarType::Float);
+  check_tensor(op, "deltas", deltas, {num_samples}, ScalarType::Float);
+  check_tensor(op, "ray_indices", ray_indices, {num_samples}, ScalarType::Int);
+  check_tensor(op, "ray_offsets", ray_offsets, {kAny}, ScalarType::Long);
+  REALFUSION_CHECK(ray_offsets.size(0) >= 1, op,
+                   ": `ray_offsets` must have one entry more than rays, got none");
+  check_device(op, "t", t, "positions", positions);
+  check_device(op, "deltas", deltas, "positions", positions);
+  check_device(op, "ray_indices", ray_indices, "positions", positions);
+  check_device(op, "ray_offsets", ray_offsets, "positions", positions);
+  REALFUSION_CHECK(!capacity.has_value() || *capacity >= 0, op,
+                   ": `capacity` must not be negative, got ", capacity.value_or(0));
+  REALFUSION_CHECK(capacity.has_value() || !pad_to_capacity, op,
+                   ": `capacity` must be given where `pad_to_capacity` is true");
+}
+
+}  // namespace realfusion

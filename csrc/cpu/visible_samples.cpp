@@ -1,0 +1,184 @@
+// visible_samples on the CPU: each ray asks the field for its next few densities until
+// nothing of its light is left. Of the samples in an opaque object most lie behind that
+// point; those are never evaluated.
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "bindings/compositing_checks.h"
+#include "bindings/packed_samples.h"
+#include "bindings/visible_samples_checks.h"
+#include "core/volume_rendering.h"
+#include "cpu/radiance_field_call.h"
+
+namespace realfusion {
+namespace {
+
+// Rays of a task, and the samples that each of them asks for at a time: together at
+// most what one call of the kernels takes. Few samples at a time waste little behind
+// the surface, many fill the kernels' vectors.
+constexpr int64_t kRaysPerTask = 256;
+constexpr int64_t kSamplesPerRound = 4;
+static_assert(kRaysPerTask * kSamplesPerRound <= cpu::kMaxFieldGroup);
+
+struct VisibilityProblem {
+  cpu::FieldProblem<float> field;  // its positions are those of the samples
+  cpu::FieldKernels<float> kernels;
+  const float* deltas;         // [S]
+  const int64_t* ray_offsets;  // [N + 1]
+  float min_transmittance;
+};
+
+// What the field says of one round; only the densities are looked at.
+struct Round {
+  float positions[3 * cpu::kMaxFieldGroup];
+  float densities[cpu::kMaxFieldGroup];
+  float albedo[3 * cpu::kMaxFieldGroup];
+  uint64_t masks[2 * cpu::kMaxFieldGroup];
+};
+
+// A ray on its way.
+struct Walk {
+  int64_t ray;
+  int64_t next;  // sample
+  int64_t end;
+  float transmittance;
+};
+
+int64_t round_length(const Walk& walk) {
+  return std::min(kSamplesPerRound, walk.end - walk.next);
+}
+
+// Asks the field for the next samples of all walks.
+void evaluate_round(const VisibilityProblem& problem, const std::vector<Walk>& walks,
+                    Round& round) {
+  int64_t num_samples = 0;
+  for (const Walk& walk : walks) {
+    const int64_t length = round_length(walk);
+    std::copy_n(problem.field.positions + 3 * walk.next, 3 * length,
+                round.positions + 3 * num_samples);
+    num_samples += length;
+  }
+  cpu::FieldProblem<float> field = problem.field;
+  field.positions = round.positions;
+  field.num_samples = num_samples;
+  cpu::FieldOutputs<float> outputs{};
+  outputs.densities = round.densities;
+  outputs.albedo = round.albedo;
+  outputs.masks = round.masks;
+  problem.kernels.forward(field, outputs, 0, num_samples);
+}
+
+// Moves a walk through its samples of the round; false once it has ended.
+bool advance(const VisibilityProblem& problem, const float* densities, Walk& walk) {
+  const int64_t last = walk.next + round_length(walk);
+  for (; walk.next < last; ++walk.next) {
+    if (walk.transmittance < problem.min_transmittance) return false;
+    const float alpha =
+        alpha_from_optical_depth(*densities++ * problem.deltas[walk.next]);
+    walk.transmittance = attenuate(walk.transmittance, alpha).transmittance;
+  }
+  return walk.next < walk.end && walk.transmittance >= problem.min_transmittance;
+}
+
+// counts [N], out: the leading samples that the rays begin..end see.
+void count_visible(const VisibilityProblem& problem, int64_t begin, int64_t end,
+                   int32_t* counts) {
+  // Kept from call to call: fresh memory would fault in page by page.
+  static thread_local const auto round = std::make_unique<Round>();
+  std::vector<Walk> walks;
+  for (int64_t ray = begin; ray < end; ++ray) {
+    counts[ray] = 0;
+    const int64_t first = problem.ray_offsets[ray];
+    const int64_t last = problem.ray_offsets[ray + 1];
+    if (first < last) walks.push_back({ray, first, last, 1.0f});
+  }
+  while (!walks.empty()) {
+    evaluate_round(problem, walks, *round);
+    const float* densities = round->densities;
+    size_t num_left = 0;
+    for (Walk walk : walks) {
+      const int64_t length = round_length(walk);
+      const bool goes_on = advance(problem, densities, walk);
+      densities += length;
+      counts[walk.ray] =
+          static_cast<int32_t>(walk.next - problem.ray_offsets[walk.ray]);
+      if (goes_on) walks[num_left++] = walk;
+    }
+    walks.resize(num_left);
+  }
+}
+
+// Copies each ray's leading samples to its new offset.
+void keep_leading(const cpu::MarchSamples& from, const int64_t* from_offsets,
+                  const cpu::MarchSamples& to, const int64_t* to_offsets, int64_t begin,
+                  int64_t end) {
+  for (int64_t ray = begin; ray < end; ++ray) {
+    const int64_t source = from_offsets[ray];
+    const int64_t target = to_offsets[ray];
+    const int64_t count = to_offsets[ray + 1] - target;
+    std::copy_n(from.positions + 3 * source, 3 * count, to.positions + 3 * target);
+    std::copy_n(from.t + source, count, to.t + target);
+    std::copy_n(from.deltas + source, count, to.deltas + target);
+    std::copy_n(from.ray_indices + source, count, to.ray_indices + target);
+  }
+}
+
+PackedSamples visible_samples(
+    const Tensor& positions, const Tensor& table, const Tensor& w1, const Tensor& b1,
+    const Tensor& w2, const Tensor& b2, const Tensor& w3, const Tensor& b3,
+    std::vector<double> scales, std::vector<int64_t> resolutions,
+    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
+    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
+    double blob_radius, const Tensor& t, const Tensor& deltas,
+    const Tensor& ray_indices, const Tensor& ray_offsets, double min_transmittance,
+    std::optional<int64_t> capacity, bool pad_to_capacity) {
+  const char* op = "visible_samples";
+  const FieldArguments field =
+      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
+                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
+                  bound, blob_density, blob_radius);
+  check_dtype(op, "positions", positions, ScalarType::Float);
+  check_visible_samples(op, positions, t, deltas, ray_indices, ray_offsets, capacity,
+                        pad_to_capacity);
+  const int64_t num_rays = ray_offsets.size(0) - 1;
+  const int64_t* offset_data = ray_offsets.const_data_ptr<int64_t>();
+  check_ray_offsets(op, offset_data, num_rays, positions.size(0));
+  const VisibilityProblem problem{
+      make_problem<float>(field, field_network<float>(w1, b1, w2, b2, w3, b3),
+                          positions, table, false),
+      choose_kernels<float>(field), deltas.const_data_ptr<float>(), offset_data,
+      static_cast<float>(min_transmittance)};
+
+  Tensor counts = torch::stable::new_empty(positions, {num_rays},
+                                           std::make_optional(ScalarType::Int));
+  int32_t* count_data = counts.mutable_data_ptr<int32_t>();
+  const int64_t num_tasks = (num_rays + kRaysPerTask - 1) / kRaysPerTask;
+  parallel_for_queue(num_tasks, [&](int64_t task) {
+    count_visible(problem, task * kRaysPerTask,
+                  std::min((task + 1) * kRaysPerTask, num_rays), count_data);
+  });
+
+  PackedSamples packed = allocate_packed_samples(positions, count_data, num_rays,
+                                                 capacity, pad_to_capacity);
+  // The kernels' type serves for reading too.
+  const cpu::MarchSamples from{
+      const_cast<float*>(positions.const_data_ptr<float>()),
+      const_cast<float*>(t.const_data_ptr<float>()),
+      const_cast<float*>(deltas.const_data_ptr<float>()),
+      const_cast<int32_t*>(ray_indices.const_data_ptr<int32_t>())};
+  const cpu::MarchSamples to = sample_rows(packed);
+  const int64_t* new_offsets = std::get<4>(packed).const_data_ptr<int64_t>();
+  torch::stable::parallel_for(
+      0, num_rays, kRaysPerTask, [&](int64_t begin, int64_t end) {
+        keep_leading(from, offset_data, to, new_offsets, begin, end);
+      });
+  return packed;
+}
+
+}  // namespace
+}  // namespace realfusion
+
+STABLE_TORCH_LIBRARY_IMPL(realfusion, CPU, m) {
+  m.impl("visible_samples", TORCH_BOX(&realfusion::visible_samples));
+}
