@@ -39,10 +39,12 @@ PackedSamples march_rays_cpu(const Tensor& origins, const Tensor& directions,
   auto* mask_data = static_cast<uint32_t*>(masks.mutable_data_ptr());
   int32_t* count_data = counts.mutable_data_ptr<int32_t>();
   const uint8_t* occupancy_data = occupancy.const_data_ptr<uint8_t>();
+  const cpu::OccupiedBox box =
+      cpu::find_occupied_box(occupancy_data, resolution, settings.bound);
   torch::stable::parallel_for(0, num_rays, kRaysPerTask,
                               [&](int64_t begin, int64_t end) {
-                                kernels.count(settings, rays, occupancy_data, mask_data,
-                                              count_data, begin, end);
+                                kernels.count(settings, rays, occupancy_data, box,
+                                              mask_data, count_data, begin, end);
                               });
 
   PackedSamples packed =

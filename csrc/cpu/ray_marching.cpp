@@ -12,8 +12,8 @@ RaySteps steps_of_ray(const MarchSettings& settings, const MarchRays& rays, int6
 }
 
 void count(const MarchSettings& settings, const MarchRays& rays,
-           const uint8_t* occupancy, uint32_t* masks, int32_t* counts, int64_t begin,
-           int64_t end) {
+           const uint8_t* occupancy, const OccupiedBox&, uint32_t* masks,
+           int32_t* counts, int64_t begin, int64_t end) {
   const int64_t num_words = march_mask_words(settings);
   for (int64_t ray = begin; ray < end; ++ray) {
     uint32_t* mask = masks + ray * num_words;

@@ -83,16 +83,23 @@ RF_INLINE RaySteps steps_of_ray(const MarchSettings& settings,
 
 RF_LANES_TARGET int32_t count_ray(const MarchSettings& settings,
                                   const cpu::MarchRays& rays, const uint8_t* occupancy,
-                                  int64_t ray_index, uint32_t* mask) {
+                                  const cpu::OccupiedBox& box, int64_t ray_index,
+                                  uint32_t* mask) {
   const RaySteps steps = steps_of_ray(settings, rays, ray_index);
   const LaneRay ray = broadcast(settings, rays.origins + 3 * ray_index,
                                 rays.directions + 3 * ray_index, steps.far);
   const bool is_cone = settings.cone_angle > 0.0f;
+  // The steps of a cone are sums from the first on: none can be left out.
+  cpu::StepRange range{0, settings.max_steps};
+  if (!is_cone) {
+    range = steps_in_box(settings, steps, box, rays.origins + 3 * ray_index,
+                         rays.directions + 3 * ray_index);
+  }
   const Float first = set(steps.first);
   const Float step_size = set(settings.step_size);
   float cone_t = steps.first;
   int32_t count = 0;
-  for (int32_t base = 0; base < settings.max_steps; base += kLanes) {
+  for (int32_t base = range.begin / kLanes * kLanes; base < range.end; base += kLanes) {
     Float t;
     if (is_cone) {
       alignas(64) float distances[kLanes];
@@ -113,13 +120,14 @@ RF_LANES_TARGET int32_t count_ray(const MarchSettings& settings,
 }
 
 RF_LANES_TARGET void count(const MarchSettings& settings, const cpu::MarchRays& rays,
-                           const uint8_t* occupancy, uint32_t* masks, int32_t* counts,
-                           int64_t begin, int64_t end) {
+                           const uint8_t* occupancy, const cpu::OccupiedBox& box,
+                           uint32_t* masks, int32_t* counts, int64_t begin,
+                           int64_t end) {
   const int64_t num_words = cpu::march_mask_words(settings);
   for (int64_t ray = begin; ray < end; ++ray) {
     uint32_t* mask = masks + ray * num_words;
     std::fill_n(mask, num_words, 0u);
-    counts[ray] = count_ray(settings, rays, occupancy, ray, mask);
+    counts[ray] = count_ray(settings, rays, occupancy, box, ray, mask);
   }
 }
 

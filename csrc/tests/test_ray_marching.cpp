@@ -94,10 +94,13 @@ Results run_cpu(const MarchSettings& settings, const Scene& scene, bool has_nois
   std::vector<uint32_t> masks(
       static_cast<size_t>(num_rays * cpu::march_mask_words(settings)));
   std::vector<int32_t> counts(static_cast<size_t>(num_rays));
-  kernels.count(settings, rays, scene.bits.data(), masks.data(), counts.data(), 0,
+  const cpu::OccupiedBox box =
+      cpu::find_occupied_box(scene.bits.data(), kResolution, settings.bound);
+  const uint8_t* bits = scene.bits.data();
+  kernels.count(settings, rays, bits, box, masks.data(), counts.data(), 0,
                 num_rays / 2);
-  kernels.count(settings, rays, scene.bits.data(), masks.data(), counts.data(),
-                num_rays / 2, num_rays);
+  kernels.count(settings, rays, bits, box, masks.data(), counts.data(), num_rays / 2,
+                num_rays);
   Results results;
   results.offsets.push_back(0);
   int64_t num_fitting = 0;
@@ -156,6 +159,29 @@ void test_variants_are_equal(float cone_angle, int32_t max_steps, bool has_noise
   RF_CHECK(run_device(settings, scene, has_noise, kNoLimit, 2) == expected);
 }
 
+// Few cells, so that most rays miss the box around them; the scalar kernel does not
+// look at that box.
+void test_occupied_box_loses_nothing() {
+  const MarchSettings settings = make_settings(0.0f, 1024);
+  std::mt19937 random(21);
+  for (int trial = 0; trial < 20; ++trial) {
+    Scene scene = make_scene(200);
+    std::fill(scene.bits.begin(), scene.bits.end(), uint8_t{0});
+    for (int k = 0; k < trial % 5; ++k) {
+      const uint32_t cell = random() % (8 * kNumBytes);
+      scene.bits[cell / 8] |= static_cast<uint8_t>(1u << (cell % 8));
+    }
+    const Results expected =
+        run_cpu(settings, scene, true, kNoLimit, SimdLevel::scalar);
+    RF_CHECK(trial % 5 != 0 || expected.num_requested == 0);
+    for (const SimdLevel level : {SimdLevel::avx2, SimdLevel::avx512}) {
+      if (level <= supported_simd_level()) {
+        RF_CHECK(run_cpu(settings, scene, true, kNoLimit, level) == expected);
+      }
+    }
+  }
+}
+
 void test_capacity_cuts_whole_rays() {
   const Scene scene = make_scene(60);
   const MarchSettings settings = make_settings(0.0f, 1024);
@@ -207,6 +233,7 @@ int main() {
     }
     test_variants_are_equal(cone_angle, 1000, false);
   }
+  test_occupied_box_loses_nothing();
   test_capacity_cuts_whole_rays();
   test_scan_carries_over_tiles();
 }
