@@ -1,6 +1,9 @@
 // Schemas of the occupancy operators and their CPU side.
 #include "cpu/occupancy.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "bindings/occupancy_checks.h"
 #include "bindings/stable.h"
 
@@ -14,6 +17,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
       "update_occupancy_(Tensor(a!) density_ema, Tensor cells, Tensor densities, "
       "float decay) -> ()");
   m.def("pack_occupancy(Tensor density_ema, Tensor threshold) -> Tensor");
+  m.def("sample_occupied_cells(Tensor bits, Tensor uniforms) -> Tensor");
 }
 
 namespace realfusion {
@@ -126,6 +130,44 @@ Tensor pack_occupancy_cpu(const Tensor& density_ema, const Tensor& threshold) {
   return bits;
 }
 
+// Lists the occupied cells, a part of the bits a task, and draws from the list.
+Tensor sample_occupied_cells_cpu(const Tensor& bits, const Tensor& uniforms) {
+  check_sample_occupied_cells(bits, uniforms);
+  constexpr int64_t kWordsPerTask = 4096;
+  const uint8_t* in = bits.const_data_ptr<uint8_t>();
+  const int64_t num_words = bits.numel() / 8;
+  const int64_t num_tasks = (num_words + kWordsPerTask - 1) / kWordsPerTask;
+  std::vector<int64_t> starts(static_cast<size_t>(num_tasks) + 1, 0);
+  const auto for_tasks = [&](const auto& body) {
+    torch::stable::parallel_for(0, num_tasks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) {
+        body(task, task * kWordsPerTask,
+             std::min((task + 1) * kWordsPerTask, num_words));
+      }
+    });
+  };
+  for_tasks([&](int64_t task, int64_t begin, int64_t end) {
+    starts[task + 1] = cpu::count_occupied_range(in, begin, end);
+  });
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  Tensor occupied = torch::stable::new_empty(bits, {starts.back()},
+                                             std::make_optional(ScalarType::Int));
+  int32_t* listed = occupied.mutable_data_ptr<int32_t>();
+  for_tasks([&](int64_t task, int64_t begin, int64_t end) {
+    cpu::list_occupied_range(in, listed + starts[task], begin, end);
+  });
+  Tensor cells = torch::stable::new_empty(uniforms, uniforms.sizes(),
+                                          std::make_optional(ScalarType::Long));
+  const float* draws = uniforms.const_data_ptr<float>();
+  int64_t* out = cells.mutable_data_ptr<int64_t>();
+  torch::stable::parallel_for(0, uniforms.size(0), kItemsPerTask,
+                              [&](int64_t begin, int64_t end) {
+                                cpu::draw_cells_range(draws, listed, starts.back(),
+                                                      64 * num_words, out, begin, end);
+                              });
+  return cells;
+}
+
 }  // namespace
 }  // namespace realfusion
 
@@ -135,4 +177,5 @@ STABLE_TORCH_LIBRARY_IMPL(realfusion, CPU, m) {
   m.impl("occupancy_cell_points", TORCH_BOX(&realfusion::occupancy_cell_points_cpu));
   m.impl("update_occupancy_", TORCH_BOX(&realfusion::update_occupancy_cpu));
   m.impl("pack_occupancy", TORCH_BOX(&realfusion::pack_occupancy_cpu));
+  m.impl("sample_occupied_cells", TORCH_BOX(&realfusion::sample_occupied_cells_cpu));
 }

@@ -50,4 +50,16 @@ inline void check_pack_occupancy(const Tensor& density_ema, const Tensor& thresh
                    density_ema.numel());
 }
 
+inline void check_sample_occupied_cells(const Tensor& bits, const Tensor& uniforms) {
+  const char* op = "sample_occupied_cells";
+  check_tensor(op, "bits", bits, {kAny}, ScalarType::Byte);
+  check_tensor(op, "uniforms", uniforms, {kAny}, ScalarType::Float);
+  check_device(op, "uniforms", uniforms, "bits", bits);
+  const int64_t num_bytes = bits.numel();
+  REALFUSION_CHECK(
+      num_bytes > 0 && num_bytes % 8 == 0 && num_bytes <= kMaxOccupancyBytes, op,
+      ": `bits` must have a multiple of 8 bytes, 8 to ", kMaxOccupancyBytes, ", got ",
+      num_bytes);
+}
+
 }  // namespace realfusion

@@ -7,6 +7,8 @@
 namespace realfusion {
 
 constexpr int64_t kMaxOccupancyResolution = 1024;
+constexpr int64_t kMaxOccupancyBytes =
+    kMaxOccupancyResolution * kMaxOccupancyResolution * kMaxOccupancyResolution / 8;
 
 // Spreads the lowest 10 bits of a value to every third bit.
 RF_HOST_DEVICE uint32_t spread_bits(uint32_t value) {
@@ -49,6 +51,15 @@ RF_HOST_DEVICE void cell_point(uint32_t cell, float cell_size, float bound,
     const float lattice = static_cast<float>(coords[axis]) + noise[axis];
     point[axis] = fused_multiply_add(lattice, cell_size, -bound);
   }
+}
+
+// The rank that a uniform draw in [0, 1) picks out of `count` >= 1; draws out of range,
+// and NaN, pick an end. In float64: float32 would round the product up to the next
+// rank.
+RF_HOST_DEVICE int64_t draw_rank(float uniform, int64_t count) {
+  const double rank = static_cast<double>(uniform) * static_cast<double>(count);
+  if (!(rank > 0.0)) return 0;
+  return rank < static_cast<double>(count) ? static_cast<int64_t>(rank) : count - 1;
 }
 
 // World to cells: coordinate = floor(position * scale + shift), clamped to the grid.

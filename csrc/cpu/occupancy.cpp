@@ -1,6 +1,8 @@
 #include "cpu/occupancy.h"
 
 #include <atomic>
+#include <bit>
+#include <cstring>
 
 #include "core/occupancy.h"
 
@@ -69,6 +71,45 @@ void pack_range(const float* density_ema, float threshold, uint8_t* bits, int64_
       packed |= static_cast<unsigned>(densities[bit] > threshold) << bit;
     }
     bits[byte] = static_cast<uint8_t>(packed);
+  }
+}
+
+namespace {
+
+uint64_t load_word(const uint8_t* bits, int64_t word) {
+  uint64_t loaded;
+  std::memcpy(&loaded, bits + 8 * word, sizeof(loaded));
+  return loaded;
+}
+
+}  // namespace
+
+int64_t count_occupied_range(const uint8_t* bits, int64_t begin, int64_t end) {
+  int64_t count = 0;
+  for (int64_t word = begin; word < end; ++word) {
+    count += std::popcount(load_word(bits, word));
+  }
+  return count;
+}
+
+void list_occupied_range(const uint8_t* bits, int32_t* occupied, int64_t begin,
+                         int64_t end) {
+  for (int64_t word = begin; word < end; ++word) {
+    for (uint64_t left = load_word(bits, word); left != 0; left &= left - 1) {
+      *occupied++ = static_cast<int32_t>(64 * word + std::countr_zero(left));
+    }
+  }
+}
+
+void draw_cells_range(const float* uniforms, const int32_t* occupied,
+                      int64_t num_occupied, int64_t num_cells, int64_t* cells,
+                      int64_t begin, int64_t end) {
+  if (num_occupied == 0) {
+    for (int64_t i = begin; i < end; ++i) cells[i] = draw_rank(uniforms[i], num_cells);
+    return;
+  }
+  for (int64_t i = begin; i < end; ++i) {
+    cells[i] = occupied[draw_rank(uniforms[i], num_occupied)];
   }
 }
 

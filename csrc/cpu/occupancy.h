@@ -33,4 +33,17 @@ void raise_range(const float* densities, const int64_t* cells, float* density_em
 void pack_range(const float* density_ema, float threshold, uint8_t* bits, int64_t begin,
                 int64_t end);
 
+// Occupied cells within the words of 64 cells begin..end. bits [8 * words], in.
+int64_t count_occupied_range(const uint8_t* bits, int64_t begin, int64_t end);
+
+// The same cells, in their order; occupied [as counted], out.
+void list_occupied_range(const uint8_t* bits, int32_t* occupied, int64_t begin,
+                         int64_t end);
+
+// Draws among `num_occupied` listed cells, or among all `num_cells` if none is.
+// uniforms [n] in [0, 1), in; occupied [num_occupied], in; cells [n], out.
+void draw_cells_range(const float* uniforms, const int32_t* occupied,
+                      int64_t num_occupied, int64_t num_cells, int64_t* cells,
+                      int64_t begin, int64_t end);
+
 }  // namespace realfusion::cpu

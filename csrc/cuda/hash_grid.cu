@@ -9,13 +9,6 @@
 namespace realfusion::cuda {
 namespace {
 
-// The kernels load whole entries: 16-byte alignment, which fresh tensors have and
-// slices may lack.
-Tensor aligned(const Tensor& tensor) {
-  const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
-  return address % 16 == 0 ? tensor : torch::stable::clone(tensor);
-}
-
 void check_points(const char* op, const Tensor& positions) {
   check_tensor(op, "positions", positions, {kAny, 3}, ScalarType::Float);
 }

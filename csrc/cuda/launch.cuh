@@ -26,6 +26,13 @@ cudaStream_t current_stream(const Tensor& tensor);
 // Throws with CUDA's own words and the place if `status` is an error.
 void check(cudaError_t status, const char* file, int line);
 
+// For kernels that load several neighbours at once: with the 16-byte alignment that
+// fresh tensors have and slices may lack.
+inline Tensor aligned(const Tensor& tensor) {
+  const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
+  return address % 16 == 0 ? tensor : torch::stable::clone(tensor);
+}
+
 // Blocks of `block_size` that cover `count` items. Empty input must return before a
 // launch, so that the result is at least 1.
 inline unsigned num_blocks(int64_t count, int64_t block_size) {

@@ -90,6 +90,42 @@ Tensor pack_occupancy_op(const Tensor& density_ema, const Tensor& threshold) {
   return bits;
 }
 
+Tensor sample_occupied_cells_op(const Tensor& given_bits, const Tensor& uniforms) {
+  check_sample_occupied_cells(given_bits, uniforms);
+  const DeviceGuard guard(uniforms.get_device_index());
+  const int64_t count = uniforms.size(0);
+  Tensor cells =
+      torch::stable::new_empty(uniforms, {count}, std::make_optional(ScalarType::Long));
+  if (count == 0) return cells;
+  const Tensor bits = aligned(given_bits);
+  const int64_t num_words = bits.numel() / 8;
+  const unsigned word_blocks = num_blocks(num_words, kOccupancyBlock);
+  const auto make_ranks = [&](int64_t size) {
+    return torch::stable::new_empty(bits, {size}, std::make_optional(ScalarType::Int));
+  };
+  Tensor word_ranks = make_ranks(num_words);
+  Tensor block_counts = make_ranks(word_blocks);
+  Tensor block_ranks = make_ranks(int64_t{word_blocks} + 1);
+  const auto* words = static_cast<const unsigned long long*>(bits.const_data_ptr());
+  const cudaStream_t stream = current_stream(bits);
+  rank_words_kernel<<<word_blocks, kOccupancyBlock, 0, stream>>>(
+      words, num_words, word_ranks.mutable_data_ptr<int32_t>(),
+      block_counts.mutable_data_ptr<int32_t>());
+  REALFUSION_CUDA_LAUNCH_CHECK();
+  rank_blocks_kernel<<<1, kRankBlock, 0, stream>>>(
+      block_counts.const_data_ptr<int32_t>(), word_blocks,
+      block_ranks.mutable_data_ptr<int32_t>());
+  REALFUSION_CUDA_LAUNCH_CHECK();
+  const OccupiedRanks ranks{words, word_ranks.const_data_ptr<int32_t>(),
+                            block_ranks.const_data_ptr<int32_t>(), num_words,
+                            word_blocks};
+  draw_cells_kernel<<<num_blocks(count, kOccupancyBlock), kOccupancyBlock, 0, stream>>>(
+      ranks, uniforms.const_data_ptr<float>(), cells.mutable_data_ptr<int64_t>(),
+      count);
+  REALFUSION_CUDA_LAUNCH_CHECK();
+  return cells;
+}
+
 }  // namespace
 }  // namespace realfusion::cuda
 
@@ -100,4 +136,6 @@ STABLE_TORCH_LIBRARY_IMPL(realfusion, CUDA, m) {
          TORCH_BOX(&realfusion::cuda::occupancy_cell_points_op));
   m.impl("update_occupancy_", TORCH_BOX(&realfusion::cuda::update_occupancy_op));
   m.impl("pack_occupancy", TORCH_BOX(&realfusion::cuda::pack_occupancy_op));
+  m.impl("sample_occupied_cells",
+         TORCH_BOX(&realfusion::cuda::sample_occupied_cells_op));
 }

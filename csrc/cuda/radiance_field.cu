@@ -20,13 +20,6 @@ int device_attribute(cudaDeviceAttr attribute, int device) {
   return value;
 }
 
-// The kernels load whole entries: 16-byte alignment, which fresh tensors have and
-// slices may lack.
-Tensor aligned(const Tensor& tensor) {
-  const auto address = reinterpret_cast<uintptr_t>(tensor.const_data_ptr());
-  return address % 16 == 0 ? tensor : torch::stable::clone(tensor);
-}
-
 // How a kernel is launched: with the weights in shared memory where there is room.
 struct FieldLaunch {
   bool weights_in_shared;

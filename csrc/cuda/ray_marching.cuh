@@ -4,6 +4,7 @@
 
 #include "core/ray_marching.h"
 #include "cuda/sample_rows.cuh"
+#include "cuda/scan.cuh"
 
 namespace realfusion::cuda {
 

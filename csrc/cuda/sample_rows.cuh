@@ -6,8 +6,6 @@
 
 namespace realfusion::cuda {
 
-constexpr unsigned kAllLanes = 0xffffffffu;
-
 // Packed samples, [num_samples] each; positions [num_samples, 3] world units.
 struct SampleRows {
   float* positions;

@@ -4,6 +4,7 @@
 
 #include "core/volume_rendering.h"
 #include "cuda/sample_rows.cuh"
+#include "cuda/scan.cuh"
 
 namespace realfusion::cuda {
 

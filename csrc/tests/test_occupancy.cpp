@@ -139,6 +139,66 @@ void test_device_pack_matches_cpu() {
   }
 }
 
+// Grids of one word and of more words than a block has; every `one_in`th cell occupied,
+// or none (0).
+void test_device_draws_match_cpu(int64_t num_words, unsigned one_in, unsigned seed) {
+  std::mt19937 random(seed);
+  const int64_t count = 700;
+  std::vector<unsigned long long> words(num_words);
+  for (int64_t cell = 0; one_in > 0 && cell < 64 * num_words; ++cell) {
+    if (random() % one_in == 0) words[cell / 64] |= 1ull << cell % 64;
+  }
+  std::vector<float> uniforms(count);
+  for (float& uniform : uniforms)
+    uniform = static_cast<float>(random() >> 8) * 0x1p-24f;
+  uniforms[0] = 0.0f;
+  uniforms[1] = 1.0f - 0x1p-24f;
+  uniforms[2] = 1.0f;
+  uniforms[3] = NAN;
+
+  const auto* bytes = reinterpret_cast<const uint8_t*>(words.data());
+  const int64_t num_occupied = cpu::count_occupied_range(bytes, 0, num_words);
+  std::vector<int32_t> occupied(num_occupied);
+  cpu::list_occupied_range(bytes, occupied.data(), 0, num_words);
+  for (const int32_t cell : occupied) RF_CHECK(words[cell / 64] >> (cell % 64) & 1);
+  std::vector<int64_t> cells(count), device_cells(count);
+  cpu::draw_cells_range(uniforms.data(), occupied.data(), num_occupied, 64 * num_words,
+                        cells.data(), 0, count);
+
+  const unsigned num_blocks = shim::num_blocks(num_words, kBlock);
+  std::vector<int32_t> word_ranks(num_words), block_counts(num_blocks),
+      block_ranks(num_blocks + 1);
+  shim::launch(num_blocks, kBlock, seed, [&] {
+    cuda::rank_words_kernel(words.data(), num_words, word_ranks.data(),
+                            block_counts.data());
+  });
+  shim::launch(1, cuda::kRankBlock, seed, [&] {
+    cuda::rank_blocks_kernel(block_counts.data(), num_blocks, block_ranks.data());
+  });
+  RF_CHECK(block_ranks[num_blocks] == num_occupied);
+  const cuda::OccupiedRanks ranks{words.data(), word_ranks.data(), block_ranks.data(),
+                                  num_words, num_blocks};
+  shim::launch(shim::num_blocks(count, kBlock), kBlock, seed, [&] {
+    cuda::draw_cells_kernel(ranks, uniforms.data(), device_cells.data(), count);
+  });
+  RF_CHECK(device_cells == cells);
+}
+
+// The second launch goes over more counts than its block has threads.
+void test_device_ranks_of_many_blocks() {
+  const int64_t count = 2 * cuda::kRankBlock + 5;
+  std::vector<int32_t> counts(count), ranks(count + 1);
+  for (int64_t i = 0; i < count; ++i) counts[i] = static_cast<int32_t>(i % 7);
+  shim::launch(1, cuda::kRankBlock, 3,
+               [&] { cuda::rank_blocks_kernel(counts.data(), count, ranks.data()); });
+  int32_t expected = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    RF_CHECK(ranks[i] == expected);
+    expected += counts[i];
+  }
+  RF_CHECK(ranks[count] == expected);
+}
+
 }  // namespace
 
 int main() {
@@ -148,4 +208,11 @@ int main() {
   test_device_cell_points_match_cpu();
   test_device_update_matches_cpu();
   test_device_pack_matches_cpu();
+  unsigned seed = 5;
+  for (const int64_t num_words : {1, 256, 700}) {
+    for (const unsigned one_in : {0u, 1u, 3u, 900u}) {
+      test_device_draws_match_cpu(num_words, one_in, seed++);
+    }
+  }
+  test_device_ranks_of_many_blocks();
 }

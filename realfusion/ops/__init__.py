@@ -15,6 +15,7 @@ from realfusion.ops.occupancy import (  # noqa: E402
     morton_encode,
     occupancy_cell_points,
     pack_occupancy,
+    sample_occupied_cells,
     update_occupancy_,
 )
 from realfusion.ops.ray_marching import RaySamples, march_rays  # noqa: E402
@@ -28,5 +29,6 @@ __all__ = [
     "morton_encode",
     "occupancy_cell_points",
     "pack_occupancy",
+    "sample_occupied_cells",
     "update_occupancy_",
 ]

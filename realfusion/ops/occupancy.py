@@ -202,6 +202,35 @@ def pack_occupancy(
     return torch.ops.realfusion.pack_occupancy(density_ema.contiguous(), threshold)
 
 
+def sample_occupied_cells(
+    bits: UInt8[Tensor, " num_bytes"], uniforms: Float[Tensor, " num_draws"]
+) -> Int64[Tensor, " num_draws"]:
+    """Draw occupied cells, each with the same probability, with replacement.
+
+    A draw u picks the occupied cell of rank ⌊u · n⌋ among n in Morton order; without
+    an occupied cell it picks among all cells. Nothing is read by the host.
+
+    Args:
+        bits: Occupied cells as `pack_occupancy` gives them, a multiple of 8 bytes.
+        uniforms: Draws in [0, 1), float32. Their 24 bits tell up to 2²⁴ occupied cells
+            apart.
+
+    Returns:
+        Morton indices of the drawn cells.
+
+    Raises:
+        ValueError: Wrong shape, dtype or device.
+    """
+    check_tensor("bits", bits, ("B",), torch.uint8)
+    if bits.shape[0] == 0 or bits.shape[0] % 8:
+        raise ValueError(f"`bits` must have a multiple of 8 bytes, got {bits.shape[0]}")
+    check_tensor("uniforms", uniforms, ("M",), torch.float32)
+    check_device("uniforms", uniforms, "bits", bits)
+    return torch.ops.realfusion.sample_occupied_cells(
+        bits.contiguous(), uniforms.contiguous()
+    )
+
+
 @torch.library.register_fake("realfusion::morton_encode")
 def _morton_encode_fake(coords: Tensor) -> Tensor:
     return coords.new_empty(coords.shape[0], dtype=torch.int64)
@@ -229,3 +258,8 @@ def _update_occupancy_fake(
 @torch.library.register_fake("realfusion::pack_occupancy")
 def _pack_occupancy_fake(density_ema: Tensor, threshold: Tensor) -> Tensor:
     return density_ema.new_empty(density_ema.shape[0] // 8, dtype=torch.uint8)
+
+
+@torch.library.register_fake("realfusion::sample_occupied_cells")
+def _sample_occupied_cells_fake(bits: Tensor, uniforms: Tensor) -> Tensor:
+    return uniforms.new_empty(uniforms.shape[0], dtype=torch.int64)

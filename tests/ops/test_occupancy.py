@@ -12,6 +12,7 @@ from realfusion.ops import (
     morton_encode,
     occupancy_cell_points,
     pack_occupancy,
+    sample_occupied_cells,
     update_occupancy_,
 )
 from realfusion.ops.reference import occupancy as reference
@@ -118,6 +119,29 @@ def test_pack_puts_the_first_cell_in_the_lowest_bit(device):
     assert pack_occupancy(density_ema, 0.5).tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("occupied_share", [0.0, 0.002, 0.3, 1.0])
+def test_sampled_cells_match_reference(device, generator, occupied_share):
+    # More words than a block of the device's or a task of the CPU's takes.
+    density_ema = torch.rand(64**3, generator=generator).to(device)
+    bits = pack_occupancy(density_ema, 1.0 - occupied_share)
+    uniforms = torch.rand(20_000, generator=generator).to(device)
+    uniforms[:4] = torch.tensor([0.0, 1.0 - 2.0**-24, 1.0, math.nan])
+    cells = sample_occupied_cells(bits, uniforms)
+    assert torch.equal(cells, reference.sample_occupied_cells(bits, uniforms))
+    if occupied_share > 0.0:
+        assert (density_ema[cells] > 1.0 - occupied_share).all()
+
+
+def test_every_occupied_cell_is_sampled_alike(device, generator):
+    density_ema = (torch.rand(NUM_CELLS, generator=generator) > 0.9).float().to(device)
+    bits = pack_occupancy(density_ema, 0.5)
+    occupied = density_ema.nonzero().flatten()
+    places = torch.arange(8, device=device) / 8 + 1 / 16
+    uniforms = (torch.arange(len(occupied), device=device)[:, None] + places).flatten()
+    cells = sample_occupied_cells(bits, uniforms / len(occupied))
+    assert torch.equal(cells, occupied.repeat_interleave(8))
+
+
 def test_empty_input_gives_empty_output(device):
     cells = torch.empty(0, dtype=torch.int64, device=device)
     coords = torch.empty(0, 3, dtype=torch.int32, device=device)
@@ -128,6 +152,8 @@ def test_empty_input_gives_empty_output(device):
     density_ema = torch.ones(8, device=device)
     update_occupancy_(density_ema, cells, noise[:, 0], 0.5)
     assert density_ema.tolist() == [1.0] * 8
+    bits = torch.zeros(8, dtype=torch.uint8, device=device)
+    assert sample_occupied_cells(bits, noise[:, 0]).shape == (0,)
 
 
 def test_noncontiguous_inputs_match_contiguous(device, generator):
@@ -139,6 +165,12 @@ def test_noncontiguous_inputs_match_contiguous(device, generator):
     densities = torch.rand(NUM_CELLS, 2, generator=generator).to(device)[:, 0]
     expected = pack_occupancy(densities.contiguous(), 0.5)
     assert torch.equal(pack_occupancy(densities, 0.5), expected)
+    # Bytes that do not start where a word may.
+    shifted = torch.cat([expected[:1], expected])[1:]
+    assert torch.equal(
+        sample_occupied_cells(shifted, densities),
+        sample_occupied_cells(expected, densities.contiguous()),
+    )
 
 
 def test_opcheck_passes(device, generator):
@@ -148,12 +180,14 @@ def test_opcheck_passes(device, generator):
     noise = torch.rand(20, 3, generator=generator).to(device)
     density_ema = torch.rand(NUM_CELLS, generator=generator).to(device)
     threshold = torch.tensor(0.5, device=device)
+    bits = pack_occupancy(density_ema, threshold)
     for operator, arguments in [
         (operators.morton_encode, (coords.to(device),)),
         (operators.morton_decode, (cells,)),
         (operators.occupancy_cell_points, (cells, noise, 16, 0.75)),
         (operators.update_occupancy_, (density_ema, cells, noise[:, 0].clone(), 0.9)),
         (operators.pack_occupancy, (density_ema, threshold)),
+        (operators.sample_occupied_cells, (bits, noise[:, 0].clone())),
     ]:
         torch.library.opcheck(operator.default, arguments)
 
@@ -177,6 +211,10 @@ def test_wrong_arguments_are_named():
         update_occupancy_(torch.zeros(8, 2)[:, 0], cells, noise[:, 0], 0.5)
     with pytest.raises(ValueError, match="multiple of 8 cells, got 12"):
         pack_occupancy(torch.zeros(12), 0.5)
+    with pytest.raises(ValueError, match="multiple of 8 bytes, got 12"):
+        sample_occupied_cells(torch.zeros(12, dtype=torch.uint8), noise[:, 0])
+    with pytest.raises(ValueError, match=r"`uniforms` must be torch\.float32"):
+        sample_occupied_cells(torch.zeros(8, dtype=torch.uint8), noise[:, 0].double())
 
 
 def test_cells_beyond_the_grid_are_named_on_cpu():

@@ -94,3 +94,24 @@ def pack_occupancy(
     is_occupied = (density_ema > threshold).reshape(-1, 8)
     places = 2 ** torch.arange(8, device=density_ema.device)
     return (is_occupied * places).sum(dim=1).to(torch.uint8)
+
+
+def sample_occupied_cells(
+    bits: UInt8[Tensor, " num_bytes"], uniforms: Float[Tensor, " num_draws"]
+) -> Int64[Tensor, " num_draws"]:
+    """Draw occupied cells with replacement, or any cells if none is occupied.
+
+    Args:
+        bits: Occupied cells, eight a byte, the first in the lowest bit.
+        uniforms: Draws in [0, 1).
+
+    Returns:
+        Morton indices of the drawn cells.
+    """
+    places = torch.arange(8, device=bits.device, dtype=torch.uint8)
+    flags = (bits[:, None] >> places & 1).flatten()
+    candidates = flags.nonzero().flatten()
+    if len(candidates) == 0:
+        candidates = torch.arange(len(flags), device=bits.device)
+    ranks = (uniforms.double() * len(candidates)).nan_to_num(0.0).long()
+    return candidates[ranks.clamp(0, len(candidates) - 1)]
