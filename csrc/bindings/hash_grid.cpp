@@ -15,7 +15,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
   m.def(
       "hash_grid_encode_backward_table(Tensor grad_features, Tensor positions, "
       "float[] scales, int[] resolutions, int[] offsets, int num_features, "
-      "int num_active_levels, bool is_tiled, bool is_smoothstep) -> Tensor");
+      "int num_active_levels, bool is_tiled, bool is_smoothstep, "
+      "bool is_deterministic=False) -> Tensor");
   m.def(
       "hash_grid_encode_backward_positions(Tensor grad_features, Tensor positions, "
       "Tensor table, float[] scales, int[] resolutions, int[] offsets, "
@@ -121,11 +122,12 @@ Tensor hash_grid_encode_cpu(const Tensor& positions, const Tensor& table,
   return features;
 }
 
+// Always deterministic on the CPU: the last argument is for the device's atomics.
 Tensor hash_grid_encode_backward_table_cpu(
     const Tensor& grad_features, const Tensor& positions, std::vector<double> scales,
     std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
-    int64_t num_features, int64_t num_active_levels, bool is_tiled,
-    bool is_smoothstep) {
+    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
+    bool /*is_deterministic*/) {
   const char* op = "hash_grid_encode_backward_table";
   const HashGrid grid = make_hash_grid(op, scales, resolutions, offsets, num_features,
                                        num_active_levels, is_tiled, is_smoothstep);

@@ -91,13 +91,52 @@ Tensor hash_grid_encode(const Tensor& positions, const Tensor& given_table,
   return features;
 }
 
-Tensor hash_grid_encode_backward_table(const Tensor& given_grad,
-                                       const Tensor& positions,
-                                       std::vector<double> scales,
-                                       std::vector<int64_t> resolutions,
-                                       std::vector<int64_t> offsets,
-                                       int64_t num_features, int64_t num_active_levels,
-                                       bool is_tiled, bool is_smoothstep) {
+// What one scatter into the table takes, but for the table.
+struct TableScatter {
+  const HashGrid& grid;
+  const Tensor& grad;
+  const Tensor& positions;
+
+  template <class Table>
+  void launch(const Table& table) const {
+    const int64_t num_points = positions.size(0);
+    dispatch_features(grid.num_features, [&](auto constant) {
+      constexpr int F = decltype(constant)::value;
+      hash_grid_backward_table_kernel<F>
+          <<<level_blocks(num_points, grid.num_active_levels), kHashGridBlock, 0,
+             current_stream(positions)>>>(grid, grad.const_data_ptr<float>(),
+                                          positions.const_data_ptr<float>(), table,
+                                          num_points);
+    });
+    REALFUSION_CUDA_LAUNCH_CHECK();
+  }
+};
+
+// The same bits every time, for 8 more bytes an element of the table while it runs.
+void scatter_in_fixed_point(const TableScatter& scatter, const Tensor& grad_table) {
+  Tensor sums = torch::stable::new_zeros(grad_table, grad_table.sizes(),
+                                         std::make_optional(ScalarType::Long));
+  Tensor bound =
+      torch::stable::new_zeros(grad_table, {1}, std::make_optional(ScalarType::Int));
+  const FixedPointTable table{
+      reinterpret_cast<unsigned long long*>(sums.mutable_data_ptr<int64_t>()),
+      reinterpret_cast<const unsigned*>(bound.const_data_ptr<int32_t>()),
+      log2_of_addends(scatter.positions.size(0))};
+  scatter.launch(
+      AddendBoundTable{reinterpret_cast<unsigned*>(bound.mutable_data_ptr<int32_t>())});
+  scatter.launch(table);
+  const int64_t size = grad_table.numel();
+  fixed_point_to_float_kernel<<<num_blocks(size, kFixedPointBlock), kFixedPointBlock, 0,
+                                current_stream(grad_table)>>>(
+      table, grad_table.mutable_data_ptr<float>(), size);
+  REALFUSION_CUDA_LAUNCH_CHECK();
+}
+
+Tensor hash_grid_encode_backward_table(
+    const Tensor& given_grad, const Tensor& positions, std::vector<double> scales,
+    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
+    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
+    bool is_deterministic) {
   const char* op = "hash_grid_encode_backward_table";
   const HashGrid grid = make_hash_grid(op, scales, resolutions, offsets, num_features,
                                        num_active_levels, is_tiled, is_smoothstep);
@@ -105,19 +144,15 @@ Tensor hash_grid_encode_backward_table(const Tensor& given_grad,
   check_grad(op, given_grad, positions, grid);
   const DeviceGuard guard(positions.get_device_index());
   const Tensor grad = aligned(given_grad);
-  const int64_t num_points = positions.size(0);
   Tensor grad_table =
       torch::stable::new_zeros(positions, {offsets.back(), num_features});
-  if (num_points == 0 || num_active_levels == 0) return grad_table;
-  dispatch_features(grid.num_features, [&](auto constant) {
-    constexpr int F = decltype(constant)::value;
-    hash_grid_backward_table_kernel<F>
-        <<<level_blocks(num_points, grid.num_active_levels), kHashGridBlock, 0,
-           current_stream(positions)>>>(
-            grid, grad.const_data_ptr<float>(), positions.const_data_ptr<float>(),
-            grad_table.mutable_data_ptr<float>(), num_points);
-  });
-  REALFUSION_CUDA_LAUNCH_CHECK();
+  if (positions.size(0) == 0 || num_active_levels == 0) return grad_table;
+  const TableScatter scatter{grid, grad, positions};
+  if (is_deterministic) {
+    scatter_in_fixed_point(scatter, grad_table);
+  } else {
+    scatter.launch(FloatTable{grad_table.mutable_data_ptr<float>()});
+  }
   return grad_table;
 }
 

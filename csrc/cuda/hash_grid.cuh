@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/hash_grid.h"
+#include "cuda/grid_scatter.cuh"
 #include "cuda/vector_access.cuh"
 
 namespace realfusion::cuda {
@@ -41,29 +42,43 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_encode_kernel(
   *reinterpret_cast<Vector<float, F>*>(out) = sums;
 }
 
-// Sums by atomics, in no fixed order. Launch as above, over the active levels only.
-template <int F>
+// Scatters into a table of grid_scatter.cuh. Points without a gradient (early-stopped
+// samples, padding) cost no additions. Launch as above, over the active levels only.
+template <int F, class Table>
 __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_table_kernel(
     const __grid_constant__ HashGrid grid,
     const float* __restrict__ grad_features,  // [n, L * F], in
     const float* __restrict__ positions,      // [n, 3] unit cube, in
-    float* __restrict__ grad_table,           // [entries, F], zeroed, added to
+    const __grid_constant__ Table table,      // [entries, F]
     int64_t num_points) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= num_points) return;
   const int l = static_cast<int>(blockIdx.y);
-  const float position[3] = {positions[3 * i], positions[3 * i + 1],
-                             positions[3 * i + 2]};
-  if (!is_in_unit_cube(position)) return;
-  float grad[F];
-  load_vector<F>(grad_features + (i * grid.num_levels + l) * F, grad);
+  float position[3] = {0.0f, 0.0f, 0.0f};
+  float grad[F] = {};
+  bool is_active = false;
+  if (i < num_points) {
+    const float given[3] = {positions[3 * i], positions[3 * i + 1],
+                            positions[3 * i + 2]};
+    if (is_in_unit_cube(given)) {
+      load_vector<F>(grad_features + (i * grid.num_levels + l) * F, grad);
+      RF_UNROLL
+      for (int axis = 0; axis < 3; ++axis) position[axis] = given[axis];
+      RF_UNROLL
+      for (int f = 0; f < F; ++f) is_active = is_active || grad[f] != 0.0f;
+    }
+  }
   const HashGridLevel& level = grid.levels[l];
-  float* entries = grad_table + level.offset * F;
+  const CellRuns runs(grid_cell(level, position).corner, is_active);
   const GridCorners<float> corners = grid_corners(level, grid.interpolation, position);
+  auto sums = table.open();
   RF_UNROLL
   for (int c = 0; c < 8; ++c) {
-    add_vector<F>(entries + int64_t{corners.indices[c]} * F, corners.weights[c], grad);
+    float values[F];
+    RF_UNROLL
+    for (int f = 0; f < F; ++f) values[f] = corners.weights[c] * grad[f];
+    runs.add<F>(sums, level.offset + int64_t{corners.indices[c]}, values);
   }
+  sums.close();
 }
 
 // One thread a point goes through the levels: no atomics, the same bits every time.

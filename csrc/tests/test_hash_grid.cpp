@@ -109,8 +109,8 @@ Results run_device(const HashGrid& grid, const Data& data, unsigned seed) {
   });
   shim::launch(dim3(blocks, num_active), cuda::kHashGridBlock, seed, [&] {
     cuda::hash_grid_backward_table_kernel<F>(
-        grid, data.grad.data(), data.positions.data(), results.grad_table.data(),
-        data.num_points);
+        grid, data.grad.data(), data.positions.data(),
+        cuda::FloatTable{results.grad_table.data()}, data.num_points);
   });
   shim::launch(dim3(blocks), cuda::kHashGridBlock, seed, [&] {
     cuda::hash_grid_backward_positions_kernel<F>(

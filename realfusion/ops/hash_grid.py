@@ -235,7 +235,10 @@ def hash_grid_encode(
         Features, level by level, in the dtype of ``positions``. Differentiable in
         ``table`` (any number of times) and in ``positions`` (once: the gradient to
         ``positions`` raises when it is differentiated again). On a CUDA device the
-        gradient to ``table`` is summed by atomics, in no fixed order.
+        gradient to ``table`` is summed by atomics, in no fixed order, unless
+        ``torch.use_deterministic_algorithms`` is on: then in 64-bit fixed point, the
+        same bits every time, with 8 more bytes an element of the table and NaN
+        everywhere if one gradient is not finite.
 
     Raises:
         ValueError: An argument has the wrong shape, dtype, device or range.
@@ -245,21 +248,6 @@ def hash_grid_encode(
     return torch.ops.realfusion.hash_grid_encode(
         positions.contiguous(), table.contiguous(), *layout_arguments(layout, active)
     )
-
-
-def _alert_if_nondeterministic(grad: Tensor) -> None:
-    """Honour ``torch.use_deterministic_algorithms`` where atomics sum on CUDA."""
-    if not grad.is_cuda or not torch.are_deterministic_algorithms_enabled():
-        return
-    message = (
-        "hash_grid_encode_backward_table has no deterministic CUDA kernel: run on the "
-        "CPU, or allow it by torch.use_deterministic_algorithms(True, warn_only=True)"
-    )
-    if not torch.is_deterministic_algorithms_warn_only_enabled():
-        raise RuntimeError(message)
-    import warnings
-
-    warnings.warn(message, UserWarning, stacklevel=2)
 
 
 @torch.library.register_fake("realfusion::hash_grid_encode")
@@ -296,15 +284,17 @@ def _encode_backward(ctx: Any, grad_features: Tensor) -> tuple[Any, ...]:
             grad_features, positions, table, *ctx.grid
         )
     if ctx.needs_input_grad[1]:
-        _alert_if_nondeterministic(grad_features)
         grad_table = torch.ops.realfusion.hash_grid_encode_backward_table(
-            grad_features, positions, *ctx.grid
+            grad_features,
+            positions,
+            *ctx.grid,
+            torch.are_deterministic_algorithms_enabled(),
         )
     return grad_positions, grad_table, *([None] * len(ctx.grid))
 
 
 def _backward_table_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    grad_features, positions, *grid = inputs
+    grad_features, positions, *grid, _ = inputs
     ctx.save_for_backward(grad_features, positions)
     ctx.grid = tuple(grid)
 
@@ -323,7 +313,7 @@ def _backward_table_backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:
         grad_positions = torch.ops.realfusion.hash_grid_encode_backward_positions(
             grad_features, positions, grad_output, *ctx.grid
         )
-    return grad_grad_features, grad_positions, *([None] * len(ctx.grid))
+    return grad_grad_features, grad_positions, *([None] * (len(ctx.grid) + 1))
 
 
 def _backward_positions_backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:

@@ -131,6 +131,14 @@ def test_half_table_gives_float32_features_on_cuda():
     torch.testing.assert_close(features, expected, atol=2e-6, rtol=1e-5)
     features.sum().backward()
     assert half.grad.dtype == torch.float16
+    # The operator's own gradient is float32: only autograd rounds it to the leaf's.
+    gradient = torch.ops.realfusion.hash_grid_encode_backward_table(
+        torch.ones_like(features),
+        positions,
+        *realfusion.ops.hash_grid.layout_arguments(layout, layout.num_levels),
+    )
+    assert gradient.dtype == torch.float32
+    torch.testing.assert_close(half.grad, gradient.half())
 
 
 @pytest.mark.parametrize("num_active", [0, 1, 3, 5])
@@ -209,10 +217,48 @@ def test_opcheck_passes(device):
     ]:
         leaves = [tensor.clone().requires_grad_() for tensor in tensors]
         torch.library.opcheck(operator.default, (*leaves, *arguments))
+    leaves = grad.clone().requires_grad_(), positions.clone().requires_grad_()
+    torch.library.opcheck(
+        operators.hash_grid_encode_backward_table.default, (*leaves, *arguments, True)
+    )
     torch.library.opcheck(
         operators.hash_grid_encode_backward_positions.default,
         (grad, positions, table, *arguments),
     )
+
+
+def test_deterministic_mode_gives_the_same_bits_every_time(device):
+    layout = make_layout()
+    positions, table = make_inputs(layout, 20_000, device=device)
+    positions = positions / 4  # many points an entry
+    grad = torch.randn(20_000, layout.num_outputs, device=device)
+    table.requires_grad_()
+    gradients = []
+    torch.use_deterministic_algorithms(True)
+    try:
+        for _ in range(4):
+            features = hash_grid_encode(positions, table, layout)
+            gradients += torch.autograd.grad(features, table, grad)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for gradient in gradients[1:]:
+        assert torch.equal(gradient, gradients[0])
+    expected = reference.hash_grid_encode(positions, table, layout)
+    (wanted,) = torch.autograd.grad(expected, table, grad)
+    torch.testing.assert_close(gradients[0], wanted, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_deterministic_mode_turns_gradients_that_are_not_finite_into_nan_on_cuda():
+    layout = make_layout()
+    positions, _ = make_inputs(layout, 100, device="cuda")
+    grad = torch.zeros(100, layout.num_outputs, device="cuda")
+    grad[50, 3] = math.inf
+    gradient = torch.ops.realfusion.hash_grid_encode_backward_table(
+        grad, positions, *realfusion.ops.hash_grid.layout_arguments(layout, 5), True
+    )
+    assert gradient.isnan().all()
 
 
 def test_same_bits_for_any_number_of_threads(simd_level):
