@@ -2,8 +2,11 @@
 #include "cpu/occupancy.h"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
+#include <utility>
 
+#include "bindings/huge_pages.h"
 #include "bindings/occupancy_checks.h"
 #include "bindings/stable.h"
 
@@ -25,22 +28,24 @@ namespace {
 
 constexpr int64_t kItemsPerTask = 16384;
 
-// The first item outside 0..limit - 1, or -1.
-template <class T>
-int64_t find_out_of_range(const T* values, int64_t count, int64_t limit) {
-  for (int64_t i = 0; i < count; ++i) {
-    if (values[i] < 0 || values[i] >= limit) return i;
-  }
-  return -1;
-}
-
 template <class T>
 void check_range(const char* op, const char* name, const Tensor& tensor,
                  int64_t limit) {
   const T* values = tensor.const_data_ptr<T>();
-  const int64_t bad = find_out_of_range(values, tensor.numel(), limit);
+  std::atomic<int64_t> bad = -1;  // the place of a value out of range
+  torch::stable::parallel_for(
+      0, tensor.numel(), kItemsPerTask, [&](int64_t begin, int64_t end) {
+        bool is_inside = true;  // no early exit: the loop is one of vectors
+        for (int64_t i = begin; i < end; ++i) {
+          is_inside &= values[i] >= 0 && values[i] < limit;
+        }
+        if (is_inside) return;
+        bad = std::find_if(values + begin, values + end,
+                           [&](T value) { return value < 0 || value >= limit; }) -
+              values;
+      });
   REALFUSION_CHECK(bad < 0, op, ": `", name, "` must be in 0..", limit - 1, ", got ",
-                   values[bad < 0 ? 0 : bad]);
+                   values[std::max<int64_t>(bad, 0)]);
 }
 
 Tensor morton_encode_cpu(const Tensor& coords) {
@@ -92,28 +97,89 @@ Tensor occupancy_cell_points_cpu(const Tensor& cells, const Tensor& noise,
   return points;
 }
 
+// One update's arguments, checked.
+struct OccupancyUpdate {
+  const int64_t* cells;
+  const float* densities;
+  float decay;
+  float* density_ema;
+  int64_t num_visits;
+  int64_t num_cells;
+};
+
+// Whether no cell is visited twice, at the sight of it.
+bool is_rising(const OccupancyUpdate& update) {
+  std::atomic<bool> is_rising = true;
+  torch::stable::parallel_for(0, update.num_visits, kItemsPerTask,
+                              [&](int64_t begin, int64_t end) {
+                                if (!cpu::is_rising_range(update.cells, begin, end))
+                                  is_rising = false;
+                              });
+  return is_rising;
+}
+
+// Sorts the visits by bucket, then updates the buckets side by side. `scratch` has 8
+// bytes a visit.
+void update_by_buckets(const OccupancyUpdate& update, const Tensor& scratch) {
+  constexpr int64_t kVisitsPerTask = 32768;
+  constexpr size_t kBuckets = cpu::kMaxVisitBuckets;
+  int shift = 13;  // 32 KiB of densities: a cache of the first level
+  while (((update.num_cells - 1) >> shift) >= cpu::kMaxVisitBuckets) ++shift;
+  const int64_t num_tasks = (update.num_visits + kVisitsPerTask - 1) / kVisitsPerTask;
+  std::vector<int64_t> places(static_cast<size_t>(num_tasks) * kBuckets, 0);
+  auto* visits = static_cast<cpu::CellVisit*>(scratch.mutable_data_ptr());
+  const auto for_tasks = [&](const auto& body) {
+    torch::stable::parallel_for(0, num_tasks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) {
+        body(&places[static_cast<size_t>(task) * kBuckets], task * kVisitsPerTask,
+             std::min((task + 1) * kVisitsPerTask, update.num_visits));
+      }
+    });
+  };
+  for_tasks([&](int64_t* counts, int64_t begin, int64_t end) {
+    cpu::count_visits_range(update.cells, shift, counts, begin, end);
+  });
+  std::vector<int64_t> starts(kBuckets + 1, 0);
+  int64_t next = 0;
+  for (size_t bucket = 0; bucket < kBuckets; ++bucket) {
+    for (size_t row = bucket; row < places.size(); row += kBuckets) {
+      next += std::exchange(places[row], next);
+    }
+    starts[bucket + 1] = next;
+  }
+  for_tasks([&](int64_t* own_places, int64_t begin, int64_t end) {
+    cpu::sort_visits_range(update.cells, update.densities, shift, own_places, visits,
+                           begin, end);
+  });
+  torch::stable::parallel_for(
+      0, static_cast<int64_t>(kBuckets), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t bucket = begin; bucket < end; ++bucket) {
+          cpu::update_visited(visits + starts[bucket],
+                              starts[bucket + 1] - starts[bucket], update.decay,
+                              update.density_ema);
+        }
+      });
+}
+
 void update_occupancy_cpu(Tensor density_ema, const Tensor& cells,
                           const Tensor& densities, double decay) {
   check_update_occupancy(density_ema, cells, densities, decay);
   check_range<int64_t>("update_occupancy_", "cells", cells, density_ema.size(0));
-  Tensor decayed = torch::stable::empty_like(densities);
-  const int64_t* cell_data = cells.const_data_ptr<int64_t>();
-  const float* density_data = densities.const_data_ptr<float>();
-  float* decayed_data = decayed.mutable_data_ptr<float>();
-  float* ema_data = density_ema.mutable_data_ptr<float>();
-  const auto factor = static_cast<float>(decay);
-  const auto parallel = [&](const auto& body) {
-    torch::stable::parallel_for(0, cells.size(0), kItemsPerTask, body);
-  };
-  parallel([&](int64_t begin, int64_t end) {
-    cpu::decay_range(ema_data, cell_data, factor, decayed_data, begin, end);
-  });
-  parallel([&](int64_t begin, int64_t end) {
-    cpu::store_decayed_range(decayed_data, cell_data, ema_data, begin, end);
-  });
-  parallel([&](int64_t begin, int64_t end) {
-    cpu::raise_range(density_data, cell_data, ema_data, begin, end);
-  });
+  const OccupancyUpdate update{cells.const_data_ptr<int64_t>(),
+                               densities.const_data_ptr<float>(),
+                               static_cast<float>(decay),
+                               density_ema.mutable_data_ptr<float>(),
+                               cells.size(0),
+                               density_ema.size(0)};
+  if (is_rising(update)) {
+    torch::stable::parallel_for(
+        0, update.num_visits, kItemsPerTask, [&](int64_t begin, int64_t end) {
+          cpu::update_distinct_range(update.cells, update.densities, update.decay,
+                                     update.density_ema, begin, end);
+        });
+  } else {
+    update_by_buckets(update, on_huge_pages(torch::stable::empty_like(cells)));
+  }
 }
 
 Tensor pack_occupancy_cpu(const Tensor& density_ema, const Tensor& threshold) {

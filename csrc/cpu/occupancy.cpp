@@ -1,6 +1,5 @@
 #include "cpu/occupancy.h"
 
-#include <atomic>
 #include <bit>
 #include <cstring>
 
@@ -36,29 +35,52 @@ void cell_points_range(const int64_t* cells, const float* noise, float cell_size
   }
 }
 
-void decay_range(const float* density_ema, const int64_t* cells, float decay,
-                 float* decayed, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; ++i) decayed[i] = density_ema[cells[i]] * decay;
+bool is_rising_range(const int64_t* cells, int64_t begin, int64_t end) {
+  bool is_rising = true;
+  for (int64_t i = begin == 0 ? 1 : begin; i < end; ++i) {
+    is_rising &= cells[i] > cells[i - 1];
+  }
+  return is_rising;
 }
 
-void store_decayed_range(const float* decayed, const int64_t* cells, float* density_ema,
-                         int64_t begin, int64_t end) {
+void update_distinct_range(const int64_t* cells, const float* densities, float decay,
+                           float* density_ema, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
-    // Another thread may visit the same cell: it stores the same value.
-    std::atomic_ref<float>(density_ema[cells[i]])
-        .store(decayed[i], std::memory_order_relaxed);
+    float& ema = density_ema[cells[i]];
+    const float decayed = ema * decay;
+    ema = densities[i] > decayed ? densities[i] : decayed;
   }
 }
 
-void raise_range(const float* densities, const int64_t* cells, float* density_ema,
-                 int64_t begin, int64_t end) {
+void count_visits_range(const int64_t* cells, int shift, int64_t* counts, int64_t begin,
+                        int64_t end) {
+  for (int64_t i = begin; i < end; ++i) ++counts[cells[i] >> shift];
+}
+
+void sort_visits_range(const int64_t* cells, const float* densities, int shift,
+                       int64_t* places, CellVisit* visits, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
-    std::atomic_ref<float> cell(density_ema[cells[i]]);
-    float current = cell.load(std::memory_order_relaxed);
-    while (
-        densities[i] > current &&
-        !cell.compare_exchange_weak(current, densities[i], std::memory_order_relaxed)) {
-    }
+    visits[places[cells[i] >> shift]++] = {static_cast<uint32_t>(cells[i]),
+                                           densities[i]};
+  }
+}
+
+void update_visited(const CellVisit* visits, int64_t count, float decay,
+                    float* density_ema) {
+  // A visited cell is marked by the sign, which no remembered density has. No branches:
+  // which visit is a cell's first is chance.
+  constexpr uint32_t kVisited = 0x80000000u;
+  const float factors[2] = {decay, 1.0f};
+  for (int64_t i = 0; i < count; ++i) {
+    float& ema = density_ema[visits[i].cell];
+    const auto bits = std::bit_cast<uint32_t>(ema);
+    const float held = std::bit_cast<float>(bits & ~kVisited) * factors[bits >> 31];
+    const float raised = visits[i].density > held ? visits[i].density : held;
+    ema = std::bit_cast<float>(std::bit_cast<uint32_t>(raised) | kVisited);
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    float& ema = density_ema[visits[i].cell];
+    ema = std::bit_cast<float>(std::bit_cast<uint32_t>(ema) & ~kVisited);
   }
 }
 

@@ -17,16 +17,39 @@ void morton_decode_range(const int64_t* cells, int32_t* coords, int64_t begin,
 void cell_points_range(const int64_t* cells, const float* noise, float cell_size,
                        float bound, float* points, int64_t begin, int64_t end);
 
-// The update ema[c] = max(ema[c] * decay, density) in three passes over the visited
-// cells, so that a cell visited twice decays once. All cells are in range.
-// density_ema [R^3] non-negative, in and out; cells [n], in; decayed [n], scratch.
-void decay_range(const float* density_ema, const int64_t* cells, float decay,
-                 float* decayed, int64_t begin, int64_t end);
-void store_decayed_range(const float* decayed, const int64_t* cells, float* density_ema,
-                         int64_t begin, int64_t end);
+// The update ema[c] = max(ema[c] * decay, densities at c), where a cell visited twice
+// decays once. density_ema [R^3] non-negative, in and out; cells [n] in range, in;
 // densities [n] 1/unit, in; NaN counts as 0.
-void raise_range(const float* densities, const int64_t* cells, float* density_ema,
-                 int64_t begin, int64_t end);
+
+// Whether the cells begin..end rise strictly, the one before `begin` included: then no
+// cell is visited twice.
+bool is_rising_range(const int64_t* cells, int64_t begin, int64_t end);
+
+// The update where no cell is visited twice.
+void update_distinct_range(const int64_t* cells, const float* densities, float decay,
+                           float* density_ema, int64_t begin, int64_t end);
+
+// Otherwise the visits are sorted by bucket, a bucket being 2^shift cells in a row,
+// which one thread updates without atomics and within its cache.
+constexpr int kMaxVisitBuckets = 256;
+
+struct CellVisit {
+  uint32_t cell;
+  float density;
+};
+
+// counts [kMaxVisitBuckets] of the visits begin..end, zeroed, added to.
+void count_visits_range(const int64_t* cells, int shift, int64_t* counts, int64_t begin,
+                        int64_t end);
+
+// Writes each visit at its bucket's place, which moves on. places [kMaxVisitBuckets],
+// in and out; visits [n], out.
+void sort_visits_range(const int64_t* cells, const float* densities, int shift,
+                       int64_t* places, CellVisit* visits, int64_t begin, int64_t end);
+
+// The update for all visits of some cells.
+void update_visited(const CellVisit* visits, int64_t count, float decay,
+                    float* density_ema);
 
 // Bytes begin..end of the bit mask density > threshold. density_ema [R^3], in;
 // bits [R^3 / 8], out.

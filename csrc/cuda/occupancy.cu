@@ -58,20 +58,16 @@ void update_occupancy_op(Tensor density_ema, const Tensor& cells,
   const DeviceGuard guard(density_ema.get_device_index());
   const int64_t count = cells.size(0);
   if (count == 0) return;
-  Tensor decayed = torch::stable::empty_like(densities);
   const unsigned blocks = num_blocks(count, kOccupancyBlock);
   const cudaStream_t stream = current_stream(density_ema);
   const int64_t* cell_data = cells.const_data_ptr<int64_t>();
   float* ema_data = density_ema.mutable_data_ptr<float>();
-  decay_kernel<<<blocks, kOccupancyBlock, 0, stream>>>(
-      ema_data, cell_data, static_cast<float>(decay), decayed.mutable_data_ptr<float>(),
+  raise_visited_kernel<<<blocks, kOccupancyBlock, 0, stream>>>(
+      cell_data, densities.const_data_ptr<float>(), static_cast<float>(decay), ema_data,
       count, density_ema.size(0));
   REALFUSION_CUDA_LAUNCH_CHECK();
-  store_decayed_kernel<<<blocks, kOccupancyBlock, 0, stream>>>(
-      decayed.const_data_ptr<float>(), cell_data, ema_data, count);
-  REALFUSION_CUDA_LAUNCH_CHECK();
-  raise_kernel<<<blocks, kOccupancyBlock, 0, stream>>>(
-      densities.const_data_ptr<float>(), cell_data, ema_data, count);
+  unmark_visited_kernel<<<blocks, kOccupancyBlock, 0, stream>>>(cell_data, ema_data,
+                                                                count);
   REALFUSION_CUDA_LAUNCH_CHECK();
 }
 

@@ -9,6 +9,7 @@ namespace realfusion::cuda {
 
 constexpr int kOccupancyBlock = 256;
 constexpr int kRankBlock = 1024;
+constexpr unsigned kVisited = 0x80000000u;  // the mark of an update, a sign bit
 
 // Stops the kernel with an error that the next call reports, as an index out of range
 // does in torch itself.
@@ -55,36 +56,38 @@ __global__ void __launch_bounds__(kOccupancyBlock)
   for (int axis = 0; axis < 3; ++axis) points[3 * i + axis] = point[axis];
 }
 
-// The update ema[c] = max(ema[c] * decay, density) in three launches, so that a cell
-// visited twice decays once. First: decayed [n] = ema[c] * decay.
+// The update ema[c] = max(ema[c] * decay, densities at c) in two launches, where a cell
+// visited twice decays once. NaN counts as 0.
+//
+// First: a cell's first visitor writes its decayed density with the sign set, which no
+// remembered density has, and every visitor raises it. Marked densities order like the
+// unsigned integers of their bits, above all that are not marked; a maximum does not
+// depend on the order, and who still sees the cell unmarked sees what the first did.
 __global__ void __launch_bounds__(kOccupancyBlock)
-    decay_kernel(const float* __restrict__ density_ema,
-                 const int64_t* __restrict__ cells, float decay,
-                 float* __restrict__ decayed, int64_t count, int64_t num_cells) {
+    raise_visited_kernel(const int64_t* __restrict__ cells,    // [n], in
+                         const float* __restrict__ densities,  // [n] 1/unit, in
+                         float decay,
+                         float* density_ema,  // [num_cells], in and out
+                         int64_t count, int64_t num_cells) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i >= count) return;
   check_cell(cells[i], num_cells);
-  decayed[i] = density_ema[cells[i]] * decay;
+  const float before = density_ema[cells[i]];
+  const bool is_visited = (__float_as_uint(before) & kVisited) != 0;
+  const float held = is_visited ? 0.0f : before * decay;
+  const float raised = densities[i] > held ? densities[i] : held;
+  atomicMax(reinterpret_cast<unsigned*>(density_ema + cells[i]),
+            __float_as_uint(raised) | kVisited);
 }
 
-// Second: store it. Threads with the same cell store the same value.
+// Second: takes the marks away.
 __global__ void __launch_bounds__(kOccupancyBlock)
-    store_decayed_kernel(const float* __restrict__ decayed,
-                         const int64_t* __restrict__ cells,
-                         float* __restrict__ density_ema, int64_t count) {
+    unmark_visited_kernel(const int64_t* __restrict__ cells,  // [n], in
+                          float* density_ema,                 // [num_cells], in and out
+                          int64_t count) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < count) density_ema[cells[i]] = decayed[i];
-}
-
-// Third: raise. Floats that are not negative order like the integers of their bits; a
-// maximum does not depend on the order of the threads. NaN counts as 0.
-__global__ void __launch_bounds__(kOccupancyBlock)
-    raise_kernel(const float* __restrict__ densities, const int64_t* __restrict__ cells,
-                 float* __restrict__ density_ema, int64_t count) {
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= count || !(densities[i] > 0.0f)) return;
-  atomicMax(reinterpret_cast<int*>(density_ema + cells[i]),
-            __float_as_int(densities[i]));
+  if (i >= count) return;
+  atomicAnd(reinterpret_cast<unsigned*>(density_ema + cells[i]), ~kVisited);
 }
 
 // One thread a byte. density_ema [8 * n], in; threshold [1], in; bits [n], out.

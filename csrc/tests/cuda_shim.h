@@ -257,6 +257,11 @@ T atomicAdd(T* to, T value) {
   *to = before + value;
   return before;
 }
+inline unsigned atomicAnd(unsigned* to, unsigned value) {
+  const unsigned before = *to;
+  *to = before & value;
+  return before;
+}
 template <class T>
 T atomicMax(T* to, T value) {
   const T before = *to;

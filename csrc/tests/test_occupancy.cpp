@@ -94,31 +94,41 @@ void test_device_update_matches_cpu() {
   std::uniform_real_distribution<float> uniform(0.0f, 1.0f);
   const int64_t count = 1000;
   std::vector<int64_t> cells(count);
-  std::vector<float> densities(count), ema(kNumCells), decayed(count);
+  std::vector<float> densities(count), before(kNumCells);
   for (int64_t& cell : cells) cell = random() % 64;
   for (float& density : densities) density = uniform(random);
-  for (float& density : ema) density = uniform(random);
+  for (float& density : before) density = uniform(random);
   densities[0] = NAN;
   densities[1] = -1.0f;
   densities[2] = INFINITY;
-  std::vector<float> expected = ema;
-  cpu::decay_range(expected.data(), cells.data(), 0.9f, decayed.data(), 0, count);
-  cpu::store_decayed_range(decayed.data(), cells.data(), expected.data(), 0, count);
-  cpu::raise_range(densities.data(), cells.data(), expected.data(), 0, count);
+  cells[3] = 100;  // raised to the new density, and
+  densities[3] = 2.0f;
+  cells[4] = 101;  // visited without one
+  densities[4] = NAN;
+  cells[5] = 102;
+  before[102] = 0.0f;
+  densities[5] = 0.0f;
+  std::vector<cpu::CellVisit> visits(count);
+  for (int64_t i = 0; i < count; ++i) {
+    visits[i] = {static_cast<uint32_t>(cells[i]), densities[i]};
+  }
+  std::vector<float> expected = before;
+  cpu::update_visited(visits.data(), count, 0.9f, expected.data());
+  RF_CHECK(expected[100] == 2.0f && expected[101] == 0.9f * before[101]);
+  RF_CHECK(expected[102] == 0.0f && !std::signbit(expected[102]));
+  RF_CHECK(expected[103] == before[103]);
+  RF_CHECK(expected[cells[2]] == INFINITY);
   const unsigned blocks = shim::num_blocks(count, kBlock);
-  std::vector<float> device_decayed(count);
-  shim::launch(blocks, kBlock, 1, [&] {
-    cuda::decay_kernel(ema.data(), cells.data(), 0.9f, device_decayed.data(), count,
-                       kNumCells);
-  });
-  shim::launch(blocks, kBlock, 1, [&] {
-    cuda::store_decayed_kernel(device_decayed.data(), cells.data(), ema.data(), count);
-  });
-  shim::launch(blocks, kBlock, 1, [&] {
-    cuda::raise_kernel(densities.data(), cells.data(), ema.data(), count);
-  });
-  RF_CHECK(ema == expected);
-  RF_CHECK(ema[cells[2]] == INFINITY);
+  for (unsigned seed = 1; seed <= 3; ++seed) {
+    std::vector<float> ema = before;
+    shim::launch(blocks, kBlock, seed, [&] {
+      cuda::raise_visited_kernel(cells.data(), densities.data(), 0.9f, ema.data(),
+                                 count, kNumCells);
+    });
+    shim::launch(blocks, kBlock, seed,
+                 [&] { cuda::unmark_visited_kernel(cells.data(), ema.data(), count); });
+    RF_CHECK(ema == expected);
+  }
 }
 
 void test_device_pack_matches_cpu() {

@@ -76,6 +76,23 @@ def test_update_matches_reference_with_duplicates(device, generator):
     assert torch.equal(got[NUM_CELLS // 4 :], before[NUM_CELLS // 4 :])
 
 
+@pytest.mark.parametrize("is_rising", [True, False])
+def test_update_of_more_visits_than_a_task_matches_reference(
+    device, generator, is_rising
+):
+    # 2^18 cells in buckets, and several tasks; a sweep of rising cells takes a short cut.
+    before = torch.rand(2**18, generator=generator).to(device)
+    cells = torch.randint(2**18, (140_000,), generator=generator).to(device)
+    if is_rising:
+        cells = cells.unique()
+    densities = torch.rand(len(cells), generator=generator).to(device)
+    densities[::7] = math.nan
+    got, expected = before.clone(), before.clone()
+    update_occupancy_(got, cells, densities, 0.9)
+    reference.update_occupancy_(expected, cells, densities, 0.9)
+    assert torch.equal(got, expected)
+
+
 def test_cell_visited_twice_decays_once(device):
     density_ema = torch.tensor([8.0, 8.0] + [0.0] * 6, device=device)
     cells = torch.tensor([0, 0, 0], device=device)
