@@ -36,6 +36,9 @@ inline void check_update_occupancy(const Tensor& density_ema, const Tensor& cell
   check_tensor(op, "densities", densities, {cells.size(0)}, ScalarType::Float);
   check_device(op, "cells", cells, "density_ema", density_ema);
   check_device(op, "densities", densities, "density_ema", density_ema);
+  REALFUSION_CHECK(density_ema.numel() <= 8 * kMaxOccupancyBytes, op,
+                   ": `density_ema` must have at most ", 8 * kMaxOccupancyBytes,
+                   " cells, got ", density_ema.numel());
   REALFUSION_CHECK(decay >= 0.0 && decay <= 1.0, op,
                    ": `decay` must be in [0, 1], got ", decay);
 }

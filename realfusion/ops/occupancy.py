@@ -163,6 +163,11 @@ def update_occupancy_(
     check_tensor("densities", densities, (cells.shape[0],), torch.float32)
     check_device("cells", cells, "density_ema", density_ema)
     check_device("densities", densities, "density_ema", density_ema)
+    if density_ema.shape[0] > _MAX_RESOLUTION**3:
+        raise ValueError(
+            f"`density_ema` must have at most {_MAX_RESOLUTION}³ cells, got "
+            f"{density_ema.shape[0]}"
+        )
     if not density_ema.is_contiguous():
         raise ValueError(
             "`density_ema` must be contiguous (it is updated in place), got strides "
@@ -222,8 +227,12 @@ def sample_occupied_cells(
         ValueError: Wrong shape, dtype or device.
     """
     check_tensor("bits", bits, ("B",), torch.uint8)
-    if bits.shape[0] == 0 or bits.shape[0] % 8:
-        raise ValueError(f"`bits` must have a multiple of 8 bytes, got {bits.shape[0]}")
+    max_bytes = _MAX_RESOLUTION**3 // 8
+    if bits.shape[0] % 8 or not 8 <= bits.shape[0] <= max_bytes:
+        raise ValueError(
+            f"`bits` must have a multiple of 8 bytes in 8..{max_bytes}, got "
+            f"{bits.shape[0]}"
+        )
     check_tensor("uniforms", uniforms, ("M",), torch.float32)
     check_device("uniforms", uniforms, "bits", bits)
     return torch.ops.realfusion.sample_occupied_cells(

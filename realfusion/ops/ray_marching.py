@@ -94,6 +94,8 @@ def march_rays(
     check_resolution(resolution)
     check_tensor("origins", origins, ("N", 3), torch.float32)
     num_rays = origins.shape[0]
+    if num_rays >= 2**31:
+        raise ValueError(f"`origins` must have fewer than 2**31 rays, got {num_rays}")
     check_tensor("directions", directions, (num_rays, 3), torch.float32)
     check_tensor("occupancy", occupancy, (resolution**3 // 8,), torch.uint8)
     check_device("directions", directions, "origins", origins)

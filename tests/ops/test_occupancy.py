@@ -80,7 +80,7 @@ def test_update_matches_reference_with_duplicates(device, generator):
 def test_update_of_more_visits_than_a_task_matches_reference(
     device, generator, is_rising
 ):
-    # 2^18 cells in buckets, and several tasks; a sweep of rising cells takes a short cut.
+    # Several buckets and several tasks; rising cells take a short cut.
     before = torch.rand(2**18, generator=generator).to(device)
     cells = torch.randint(2**18, (140_000,), generator=generator).to(device)
     if is_rising:
@@ -228,10 +228,20 @@ def test_wrong_arguments_are_named():
         update_occupancy_(torch.zeros(8, 2)[:, 0], cells, noise[:, 0], 0.5)
     with pytest.raises(ValueError, match="multiple of 8 cells, got 12"):
         pack_occupancy(torch.zeros(12), 0.5)
-    with pytest.raises(ValueError, match="multiple of 8 bytes, got 12"):
+    with pytest.raises(ValueError, match=r"a multiple of 8 bytes in 8\.\..*, got 12"):
         sample_occupied_cells(torch.zeros(12, dtype=torch.uint8), noise[:, 0])
     with pytest.raises(ValueError, match=r"`uniforms` must be torch\.float32"):
         sample_occupied_cells(torch.zeros(8, dtype=torch.uint8), noise[:, 0].double())
+
+
+def test_grids_beyond_the_largest_are_named():
+    # Expanded: one element in memory.
+    densities, cells = torch.zeros(4), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"must have at most 1024³ cells, got"):
+        update_occupancy_(torch.zeros(1).expand(2**32), cells, densities, 0.5)
+    bits = torch.zeros(1, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"multiple of 8 bytes in 8..134217728, got"):
+        sample_occupied_cells(bits.expand(2**27 + 8), densities)
 
 
 def test_cells_beyond_the_grid_are_named_on_cpu():

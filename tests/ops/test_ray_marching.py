@@ -312,3 +312,9 @@ def test_wrong_tensors_are_named():
         march_rays(origins.double(), directions, full_occupancy(), **SETTINGS)
     with pytest.raises(ValueError, match=r"`occupancy` must be torch.uint8, got"):
         march_rays(origins, directions, full_occupancy().int(), **SETTINGS)
+
+
+def test_more_rays_than_an_index_counts_are_named():
+    rays = torch.zeros(1, 3).expand(2**31, 3)  # expanded: one ray in memory
+    with pytest.raises(ValueError, match=r"must have fewer than 2\*\*31 rays, got"):
+        march_rays(rays, rays, full_occupancy(), **SETTINGS)
