@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/volume_rendering.h"
+#include "cuda/scan.cuh"
 
 namespace realfusion::cuda {
 
@@ -37,7 +38,7 @@ __device__ inline CompositeRange composite_range(const CompositeSamples& samples
 
 __device__ inline float sum_over_warp(float value) {
   for (int bits = 16; bits > 0; bits /= 2) {
-    value += __shfl_xor_sync(0xffffffffu, value, bits);
+    value += __shfl_xor_sync(kAllLanes, value, bits);
   }
   return value;
 }
@@ -65,10 +66,10 @@ __global__ void __launch_bounds__(kCompositeBlock)
         exists ? alpha_from_optical_depth(densities[i] * samples.deltas[i]) : 0.0f;
     float through = 1.0f - alpha;  // product over the lanes up to this one
     for (int reach = 1; reach < 32; reach *= 2) {
-      const float before = __shfl_up_sync(0xffffffffu, through, reach);
+      const float before = __shfl_up_sync(kAllLanes, through, reach);
       if (lane >= reach) through *= before;
     }
-    const float shifted = __shfl_up_sync(0xffffffffu, through, 1);
+    const float shifted = __shfl_up_sync(kAllLanes, through, 1);
     const float before = behind * (lane == 0 ? 1.0f : shifted);
     const bool is_reached = exists && before >= early_stop_transmittance;
     if (is_reached) {
@@ -77,8 +78,8 @@ __global__ void __launch_bounds__(kCompositeBlock)
       depth_sum += weight * samples.t[i];
     }
     // Transmittance falls along the ray: the reached samples are the first ones.
-    const int count = __popc(__ballot_sync(0xffffffffu, is_reached));
-    behind *= __shfl_sync(0xffffffffu, through, count - 1);
+    const int count = __popc(__ballot_sync(kAllLanes, is_reached));
+    behind *= __shfl_sync(kAllLanes, through, count - 1);
     end += count;
     if (count < 32) break;
   }
@@ -140,36 +141,32 @@ __global__ void __launch_bounds__(kCompositeBlock)
     const int64_t i = base - lane;
     const bool exists = i >= range.begin;
     const float weight = exists ? upstream.weights[i] : 0.0f;
+    const float weights = scan_warp(weight);  // of the warp, with this sample's
+    const float before = final_transmittance + behind_warp.weight + weights;
+    const bool is_reached = exists && before >= early_stop_transmittance;
+    // Of a sample that the ray does not reach only the weight is read.
     float response = 0.0f;
-    if (exists) {
+    if (is_reached || weight != 0.0f) {
       response = grad_depth * samples.t[i];
       for (int64_t c = 0; c < num_channels; ++c) {
         response += grad_values[c] * samples.channels[i * num_channels + c];
         grad_channels[i * num_channels + c] = weight * grad_values[c];
       }
     }
-    RaySuffix<float> through{weight, weight * response};  // with this sample
-    for (int reach = 1; reach < 32; reach *= 2) {
-      const float more_weight = __shfl_up_sync(0xffffffffu, through.weight, reach);
-      const float more_response = __shfl_up_sync(0xffffffffu, through.response, reach);
-      if (lane >= reach) {
-        through.weight += more_weight;
-        through.response += more_response;
-      }
+    const float responses = scan_warp(weight * response);
+    const float lower_weights = __shfl_up_sync(kAllLanes, weights, 1);
+    const float lower_responses = __shfl_up_sync(kAllLanes, responses, 1);
+    RaySuffix<float> suffix = behind_warp;
+    if (lane > 0) {
+      suffix.weight += lower_weights;
+      suffix.response += lower_responses;
     }
-    RaySuffix<float> suffix;
-    suffix.weight = __shfl_up_sync(0xffffffffu, through.weight, 1);
-    suffix.response = __shfl_up_sync(0xffffffffu, through.response, 1);
-    if (lane == 0) suffix = RaySuffix<float>{};
-    suffix.weight += behind_warp.weight;
-    suffix.response += behind_warp.response;
-    const float before = final_transmittance + suffix.weight + weight;
-    if (exists && before >= early_stop_transmittance) {
+    if (is_reached) {
       grad_densities[i] = density_gradient(samples.deltas[i], response, suffix,
                                            final_transmittance, grad_opacity);
     }
-    behind_warp.weight += __shfl_sync(0xffffffffu, through.weight, 31);
-    behind_warp.response += __shfl_sync(0xffffffffu, through.response, 31);
+    behind_warp.weight += __shfl_sync(kAllLanes, weights, 31);
+    behind_warp.response += __shfl_sync(kAllLanes, responses, 31);
   }
 }
 

@@ -2,7 +2,7 @@
 // shim of csrc/tests runs this very body.
 #pragma once
 
-#include "core/host_device.h"
+#include "cuda/scan.cuh"
 
 namespace realfusion::cuda {
 
@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(kScanBlock)
     scan_counts_kernel(const int32_t* __restrict__ counts, int64_t num_rays,
                        int64_t capacity, int64_t* __restrict__ ray_offsets,
                        int64_t* __restrict__ num_requested) {
-  __shared__ long long sums[kScanBlock];
+  __shared__ long long warp_sums[kScanBlock / 32];
   __shared__ unsigned long long num_fitting;  // the largest end of a ray that fits
   const int thread = static_cast<int>(threadIdx.x);
   long long carry = 0;
@@ -34,16 +34,10 @@ __global__ void __launch_bounds__(kScanBlock)
       if (first + k < num_rays) own += counts[first + k];
       ends[k] = own;
     }
-    sums[thread] = own;
-    __syncthreads();
-    for (int reach = 1; reach < kScanBlock; reach *= 2) {
-      const long long before = thread >= reach ? sums[thread - reach] : 0;
-      __syncthreads();
-      sums[thread] += before;
-      __syncthreads();
-    }
-    const long long start = carry + sums[thread] - own;
-    carry += sums[kScanBlock - 1];
+    long long total = 0;
+    const long long start =
+        carry + scan_block<kScanBlock>(own, warp_sums, &total) - own;
+    carry += total;
     unsigned long long fitting = 0;
     RF_UNROLL
     for (int k = 0; k < kScanItems; ++k) {

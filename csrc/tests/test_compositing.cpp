@@ -141,6 +141,44 @@ void test_forward(int64_t num_channels, float early_stop) {
   }
 }
 
+// Samples behind an early stop may hold anything: they are not read, and have no
+// gradient.
+void test_stopped_samples_are_not_read() {
+  const float early_stop = 0.05f;
+  Scene scene = make_scene(3);
+  const Loss loss = make_loss(scene);
+  const Rendered expected = run_forward(scene, early_stop, 0);
+  const auto run_backward = [&] {
+    std::pair<std::vector<float>, std::vector<float>> gradients{
+        std::vector<float>(scene.t.size()), std::vector<float>(scene.channels.size())};
+    const cuda::CompositeUpstream upstream{
+        loss.values.data(), loss.transmittance.data(), loss.depth.data(),
+        expected.transmittance.data(), expected.weights.data()};
+    shim::launch(shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock),
+                 cuda::kCompositeBlock, 1, [&] {
+                   cuda::composite_backward_kernel(scene.samples(), upstream,
+                                                   early_stop, gradients.first.data(),
+                                                   gradients.second.data());
+                 });
+    return gradients;
+  };
+  const auto expected_gradients = run_backward();
+  int num_poisoned = 0;
+  for (int64_t ray = 0; ray < scene.num_rays(); ++ray) {
+    if (expected.transmittance[ray] >= early_stop) continue;
+    int64_t end = scene.offsets[ray + 1];
+    for (; expected.weights[end - 1] == 0.0f; --end) {
+      scene.t[end - 1] = NAN;
+      for (int c = 0; c < 3; ++c) scene.channels[3 * (end - 1) + c] = NAN;
+      ++num_poisoned;
+    }
+  }
+  RF_CHECK(num_poisoned > 0);
+  const Rendered out = run_forward(scene, early_stop, 0);
+  RF_CHECK(out.values == expected.values && out.depth == expected.depth);
+  RF_CHECK(run_backward() == expected_gradients);
+}
+
 void test_backward(int64_t num_channels, float early_stop) {
   Scene scene = make_scene(num_channels);
   const Loss loss = make_loss(scene);
@@ -184,5 +222,6 @@ int main() {
     test_forward(num_channels, 0.05f);
     test_backward(num_channels, 0.0f);
   }
+  test_stopped_samples_are_not_read();
   return 0;
 }
