@@ -4,8 +4,11 @@
 //
 //   auto sums = table.open();                         // of one of the tables below
 //   const CellRuns runs(cell.corner, is_active);      // a level, by the whole warp
-//   for (c...) runs.add<F>(sums, entry, values);      // a corner, by the whole warp
+//   for (c...) runs.add<N>(sums, element, values);    // a corner, by the whole warp
 //   sums.close();                                     // by the whole warp
+//
+// N is the number of an entry's features that a lane adds at once, all F or an aligned
+// part of them, and `element` the place of the first one in the table.
 #pragma once
 
 #include "core/hash_grid.h"
@@ -22,9 +25,9 @@ struct FloatTable {
   __device__ FloatTable open() const { return *this; }
   __device__ void close() const {}
 
-  template <int F>
-  __device__ void add(int64_t entry, const float values[F]) const {
-    add_vector<F>(sums + entry * F, 1.0f, values);
+  template <int N>
+  __device__ void add(int64_t element, const float values[N]) const {
+    add_vector<N>(sums + element, 1.0f, values);
   }
 };
 
@@ -35,11 +38,11 @@ struct AddendBound {
   unsigned* bound;  // [1] bits of the largest magnitude, zeroed, raised
   unsigned largest = 0;
 
-  template <int F>
-  __device__ void add(int64_t, const float values[F]) {
+  template <int N>
+  __device__ void add(int64_t, const float values[N]) {
     RF_UNROLL
-    for (int f = 0; f < F; ++f) {
-      const unsigned magnitude = __float_as_uint(values[f]) & 0x7fffffffu;
+    for (int k = 0; k < N; ++k) {
+      const unsigned magnitude = __float_as_uint(values[k]) & 0x7fffffffu;
       largest = magnitude > largest ? magnitude : largest;
     }
   }
@@ -91,13 +94,13 @@ struct FixedPointSums {
 
   __device__ void close() const {}
 
-  template <int F>
-  __device__ void add(int64_t entry, const float values[F]) const {
+  template <int N>
+  __device__ void add(int64_t element, const float values[N]) const {
     if (!is_finite) return;
     RF_UNROLL
-    for (int f = 0; f < F; ++f) {
-      const long long units = ::llrintf(values[f] * scale);
-      atomicAdd(sums + entry * F + f, static_cast<unsigned long long>(units));
+    for (int k = 0; k < N; ++k) {
+      const long long units = ::llrintf(values[k] * scale);
+      atomicAdd(sums + element + k, static_cast<unsigned long long>(units));
     }
   }
 };
@@ -166,23 +169,23 @@ class CellRuns {
     is_writer_ = is_active && is_head;
   }
 
-  // Adds each active lane's values to its entry. All lanes call it together.
-  template <int F, class Sums>
-  __device__ void add(Sums& sums, int64_t entry, const float values[F]) const {
-    float totals[F];
+  // Adds each active lane's values at its element. All lanes call it together.
+  template <int N, class Sums>
+  __device__ void add(Sums& sums, int64_t element, const float values[N]) const {
+    float totals[N];
     RF_UNROLL
-    for (int f = 0; f < F; ++f) totals[f] = values[f];
+    for (int k = 0; k < N; ++k) totals[k] = values[k];
     // Bit k of `longer`: lanes k - reach to k are of one run.
     unsigned longer = joined_;
     for (int reach = 1; longer != 0; reach *= 2) {
       RF_UNROLL
-      for (int f = 0; f < F; ++f) {
-        const float ahead = __shfl_down_sync(kAllLanes, totals[f], reach);
-        if (lane_ + reach <= last_) totals[f] += ahead;
+      for (int k = 0; k < N; ++k) {
+        const float ahead = __shfl_down_sync(kAllLanes, totals[k], reach);
+        if (lane_ + reach <= last_) totals[k] += ahead;
       }
       longer &= longer << reach;
     }
-    if (is_writer_) sums.template add<F>(entry, totals);
+    if (is_writer_) sums.template add<N>(element, totals);
   }
 
  private:

@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_table_kerne
     float values[F];
     RF_UNROLL
     for (int f = 0; f < F; ++f) values[f] = corners.weights[c] * grad[f];
-    runs.add<F>(sums, level.offset + int64_t{corners.indices[c]}, values);
+    runs.add<F>(sums, (level.offset + int64_t{corners.indices[c]}) * F, values);
   }
   sums.close();
 }

@@ -124,10 +124,10 @@ struct CountingTable {
   CountingTable open() const { return *this; }
   void close() const {}
   template <int F>
-  void add(int64_t entry, const float values[F]) const {
-    cuda::FloatTable{sums}.add<F>(entry, values);
+  void add(int64_t element, const float values[F]) const {
+    cuda::FloatTable{sums}.add<F>(element, values);
     int l = kNumLevels - 1;
-    while (entry < grid->levels[l].offset) --l;
+    while (element < grid->levels[l].offset * F) --l;
     ++counts[l];
   }
 };
