@@ -85,6 +85,25 @@ def demangle(names: set[str]) -> dict[str, str]:
     return dict(zip(ordered, readable, strict=True))
 
 
+def find_include_dirs(toolkit: CudaToolkit) -> list[str]:
+    """Folders of the headers that are not ours: torch's and the toolkit's."""
+    from torch.utils import cpp_extension
+
+    return [cpp_extension.include_paths()[0], str(toolkit.home / "include")]
+
+
+def nvcc_command(
+    source: Path, toolkit: CudaToolkit, include_dirs: list[str]
+) -> list[str]:
+    """The compilation of one file, as the extension's, less architecture and output."""
+    command = [str(toolkit.nvcc), "-O3", "-std=c++20", "-DUSE_CUDA"]
+    command += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
+    command += ["--expt-relaxed-constexpr", "-I", str(ROOT / "csrc")]
+    for folder in include_dirs:
+        command += ["-isystem", folder]
+    return [*command, str(source)]
+
+
 def compile_source(
     source: Path,
     toolkit: CudaToolkit,
@@ -92,14 +111,10 @@ def compile_source(
     architectures: list[str],
 ) -> list[KernelReport]:
     """Compile one file for all ``architectures``; raises RuntimeError on an error."""
-    command = [str(toolkit.nvcc), "-O3", "-std=c++20", "-DUSE_CUDA"]
-    command += ["-DTORCH_TARGET_VERSION=0x020a000000000000", "-Xptxas", "-v"]
-    command += ["--expt-relaxed-constexpr", "-I", str(ROOT / "csrc")]
-    for folder in include_dirs:
-        command += ["-isystem", folder]
+    command = nvcc_command(source, toolkit, include_dirs)
     for arch in architectures:
         command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
-    command += ["-c", str(source), "-o", os.devnull]
+    command += ["-Xptxas", "-v", "-c", "-o", os.devnull]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise RuntimeError(f"{source.name} does not compile:\n{result.stderr}")
@@ -158,9 +173,7 @@ def main() -> int:
     if toolkit is None:
         print("error: no CUDA toolkit is found: set CUDA_HOME", file=sys.stderr)
         return 2
-    from torch.utils import cpp_extension
-
-    include_dirs = [cpp_extension.include_paths()[0], str(toolkit.home / "include")]
+    include_dirs = find_include_dirs(toolkit)
     sources = arguments.sources or sorted(ROOT.glob("csrc/cuda/*.cu"))
     start = time.monotonic()
     with ThreadPoolExecutor(arguments.jobs) as pool:

@@ -1,8 +1,9 @@
-"""Finding the CUDA toolkit, and reading what ptxas reports."""
+"""Finding the CUDA toolkit, and reading what ptxas and nvdisasm report."""
 
 from __future__ import annotations
 
 import json
+import re
 import types
 from pathlib import Path
 
@@ -23,6 +24,23 @@ ptxas info    : Function properties for _Z6encodePKfPf
 ptxas info    : Used 255 registers, used 1 barriers, 16 bytes cumulative stack size
 """
 
+SASS = """\
+\t.section\t.text._Z7scatterPf,"ax",@progbits
+_Z7scatterPf:
+.text._Z7scatterPf:
+        /*0000*/                   LDC R1, c[0x0][0x28] ;
+        /*0010*/                   HFMA2.MMA R57, -RZ, RZ, 0, 0 ;
+.L_x_130:
+        /*0090*/               @P0 EXIT ;
+        /*00a0*/              @!P1 REDG.E.ADD.F32x2.FTZ.RN.STRONG.GPU desc[UR4][R4.64], R8 ;
+        /*00b0*/                   REDG.E.ADD.F32.FTZ.RN.STRONG.GPU desc[UR4][R4.64], R8 ;
+        /*00c0*/             @!UP0 UIADD3 UR4, UR4, 0x1, URZ ;
+
+.text._Z7productPf:
+        /*0000*/                   HMMA.1688.F32.TF32 R4, R8, R12, R4 ;
+        /*0010*/                   LDL.64 R2, [R1] ;
+"""  # noqa: E501
+
 
 @pytest.fixture
 def check_cuda(monkeypatch) -> types.ModuleType:
@@ -30,6 +48,14 @@ def check_cuda(monkeypatch) -> types.ModuleType:
     import check_cuda
 
     return check_cuda
+
+
+@pytest.fixture
+def check_sass(monkeypatch) -> types.ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import check_sass
+
+    return check_sass
 
 
 @pytest.fixture
@@ -116,3 +142,66 @@ def test_committed_budget_covers_every_architecture(check_cuda):
     assert budget
     for name, registers in budget.items():
         assert set(registers) == set(check_cuda.ARCHITECTURES), name
+
+
+def test_opcodes_of_each_kernel_are_read(check_sass):
+    assert check_sass.parse_sass(SASS) == {
+        "_Z7scatterPf": [
+            "LDC",
+            "HFMA2.MMA",
+            "EXIT",
+            "REDG.E.ADD.F32x2.FTZ.RN.STRONG.GPU",
+            "REDG.E.ADD.F32.FTZ.RN.STRONG.GPU",
+            "UIADD3",
+        ],
+        "_Z7productPf": ["HMMA.1688.F32.TF32", "LDL.64"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("kernels", "instructions", "limits", "num_failures"),
+    [
+        ("_Z7scatterPf", r"REDG\.E\.ADD\.F32x2\b", {"least": 1}, 0),
+        ("_Z7scatterPf", r"REDG\.E\.ADD\.F32x2\b", {"least": 2}, 1),
+        ("_Z7scatterPf", r"REDG\.E\.ADD\.F32\b", {"most": 0}, 1),
+        ("_Z7scatterPf", r"REDG\.E\.ADD\.F32\b", {"most": 1}, 0),
+        ("_Z7scatterPf", r"HMMA\.", {"most": 0}, 0),
+        (".*", r"HMMA\.", {"least": 1}, 1),
+        (".*", r"(LDL|STL)\b", {"most": 0}, 1),
+        ("scatter", r"HMMA\.", {"most": 0}, 1),
+    ],
+)
+def test_instructions_are_counted_against_their_rule(
+    check_sass, kernels, instructions, limits, num_failures
+):
+    rule = check_sass.Rule(kernels, instructions, "because", **limits)
+    failures = check_sass.judge(check_sass.parse_sass(SASS), rule)
+    assert len(failures) == num_failures
+    assert all("because" in failure for failure in failures)
+
+
+def test_inactive_rules_are_reported_and_do_not_fail(check_sass, monkeypatch, capsys):
+    rule = check_sass.Rule("_Z7scatterPf", r"HMMA\.", "on tensor cores", least=1)
+    inactive = check_sass.Rule(**{**vars(rule), "is_active": False})
+    kernels = check_sass.parse_sass(SASS)
+    monkeypatch.setattr(check_sass, "RULES", (inactive,))
+    assert check_sass.report(kernels) == 0
+    assert "broken (not active yet): on tensor cores" in capsys.readouterr().out
+    monkeypatch.setattr(check_sass, "RULES", (rule, inactive))
+    assert check_sass.report(kernels) == 1
+
+
+def test_every_rule_names_kernels_of_the_budget(check_cuda, check_sass):
+    names = json.loads(check_cuda.BUDGET.read_text())["registers"]
+    for rule in check_sass.RULES:
+        assert any(re.fullmatch(rule.kernels, name) for name in names)
+
+
+def test_disassembler_beside_the_compiler_is_found(check_sass, cuda_toolkit, tmp_path):
+    home = make_toolkit(tmp_path / "cuda")
+    toolkit = cuda_toolkit.CudaToolkit(home, "12.8", ("9.0",))
+    nvdisasm = home / "bin" / "nvdisasm"
+    assert check_sass.find_nvdisasm(toolkit) != nvdisasm
+    nvdisasm.write_text("#!/bin/sh\n")
+    nvdisasm.chmod(0o755)
+    assert check_sass.find_nvdisasm(toolkit) == nvdisasm
