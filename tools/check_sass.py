@@ -3,8 +3,8 @@
 What ptxas reports (``tools/check_cuda.py``) does not tell whether a sum is one vector
 reduction or two scalar ones, or whether a product runs on the tensor cores. RULES below
 says which instructions a kernel must have or must not have. Needs nvdisasm, of the
-toolkit or of ``pip install nvidia-cuda-nvdisasm``; without it nothing is checked, and
-it says SKIPPED.
+toolkit or of ``pip install nvidia-cuda-nvdisasm``; without it nothing is checked: it
+says SKIPPED and ends with exit code 77.
 
     python tools/check_sass.py
 """
@@ -28,6 +28,7 @@ from check_cuda import ROOT, demangle, find_include_dirs, nvcc_command
 from cuda_toolkit import CudaToolkit, find_cuda_toolkit
 
 ARCHITECTURE = "90"
+SKIPPED = 77
 
 KERNEL = re.compile(r"^\.text\.(\S+):$")
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)")
@@ -186,7 +187,7 @@ def main() -> int:
             "SKIPPED: no nvdisasm is found, so no machine code was checked "
             "(pip install nvidia-cuda-nvdisasm)"
         )
-        return 0
+        return SKIPPED
     start = time.monotonic()
     include_dirs = find_include_dirs(toolkit)
     sources = sorted(ROOT.glob("csrc/cuda/*.cu"))
