@@ -197,16 +197,23 @@ def test_outside_the_box_everything_is_zero(dtype):
         assert_same(a, b, dtype)
 
 
-def test_gradcheck():
+@pytest.mark.parametrize("interpolation", ["linear", "smoothstep"])
+@pytest.mark.parametrize("num_active_levels", [1, 2])
+def test_gradcheck(interpolation, num_active_levels):
     # Few samples, away from faces and kinks by luck of the seed: gradcheck would fail
-    # loudly on one.
+    # loudly on one. The normals make it a check of second derivatives of the grid.
     problem = make_problem(
-        3, num_levels=2, base_resolution=2, finest_resolution=3, log2_table_size=5
+        3,
+        num_levels=2,
+        base_resolution=2,
+        finest_resolution=3,
+        log2_table_size=5,
+        interpolation=interpolation,
     )
 
     def outputs(table: Tensor, *weights: Tensor) -> list[Tensor]:
         changed = replace(problem, table=table, weights=weights)
-        samples = evaluate(changed)
+        samples = evaluate(changed, num_active_levels=num_active_levels)
         return [samples.densities.log(), samples.albedo, samples.normals]
 
     parameters = problem.requiring_grad().parameters()
@@ -351,6 +358,22 @@ def test_finite_differences_approach_the_analytic_normals(device, taps):
     # Where a ReLU or a cell changes between the taps, the two differ.
     is_same = (different.normals - analytic.normals).norm(dim=-1) < 1e-3
     assert is_same.double().mean() > 0.98
+
+
+@pytest.mark.parametrize("taps", [4, 6])
+def test_gradcheck_of_finite_differences(taps):
+    problem = make_problem(
+        2, num_levels=2, base_resolution=2, finest_resolution=3, log2_table_size=5
+    )
+
+    def normals(table: Tensor, *weights: Tensor) -> Tensor:
+        changed = replace(problem, table=table, weights=weights)
+        return radiance_field_finite_difference(
+            *changed.arguments(), bound=BOUND, blob=DensityBlob(), taps=taps
+        ).normals
+
+    parameters = problem.requiring_grad().parameters()
+    assert torch.autograd.gradcheck(normals, parameters, atol=1e-4)
 
 
 @pytest.mark.parametrize("taps", [4, 6])

@@ -8,25 +8,12 @@ import math
 import pytest
 import torch
 
-import realfusion._extension
 from realfusion.ops import march_rays, morton_decode, pack_occupancy
 from realfusion.ops.reference import ray_marching as reference
 
 RESOLUTION = 16
 BOUND = 0.75
 SETTINGS = {"resolution": RESOLUTION, "bound": BOUND, "step_size": 0.01}
-
-
-def simd_levels() -> list[str]:
-    variants = ["scalar", "avx2", "avx512"]
-    best = realfusion._extension.load().build_info()["simd_level"]
-    return variants[: variants.index(best) + 1]
-
-
-@pytest.fixture(params=simd_levels())
-def simd_level(request, monkeypatch):
-    monkeypatch.setenv("REALFUSION_SIMD", request.param)
-    return request.param
 
 
 def random_occupancy(share=0.3, *, seed=0):
