@@ -93,12 +93,11 @@ RULES = (
 
 def find_nvdisasm(toolkit: CudaToolkit) -> Path | None:
     """The disassembler of the toolkit, on the PATH, or of a wheel."""
-    major = toolkit.version.split(".")[0]
     wheels = Path(sysconfig.get_path("purelib"))
     candidates = [
         toolkit.home / "bin" / "nvdisasm",
         Path(shutil.which("nvdisasm") or ""),
-        wheels / "nvidia" / f"cu{major}" / "bin" / "nvdisasm",
+        *wheels.glob("nvidia/cu*/bin/nvdisasm"),
         wheels / "triton" / "backends" / "nvidia" / "bin" / "nvdisasm",
     ]
     found = (path for path in candidates if path.is_file() and os.access(path, os.X_OK))
