@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.ops.cases import Work
+
 
 def _fastest(run: Callable[[], Any], device: torch.device, rounds: int = 15) -> float:
     times = []
@@ -55,17 +57,15 @@ def operations_per_second(device: torch.device) -> float:
     return 2 * 1024**3 / _fastest(lambda: matrix @ matrix, device)
 
 
-def record_floor(
-    benchmark: Any, device: torch.device, *, num_bytes: float, num_operations: float
-) -> None:
+def record_floor(benchmark: Any, device: torch.device, work: Work) -> None:
     """Add the floor and the distance from it to a finished benchmark's record.
 
     Args:
         benchmark: The fixture, after the timed run.
         device: Where it ran.
-        num_bytes: Bytes that any implementation reads and writes.
-        num_operations: Floating-point operations of the formula.
+        work: What any implementation must do.
     """
+    num_bytes, num_operations = work.num_bytes, work.num_operations
     memory = num_bytes / bytes_per_second(device, num_bytes)
     arithmetic = num_operations / operations_per_second(device)
     floor = max(memory, arithmetic)

@@ -1,0 +1,140 @@
+"""A training step and its parts: rendering, prior, backward, optimiser, occupancy.
+
+Shared by the pytest suite beside this file and by ``benchmarks/gpu.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from realfusion.cameras.camera import Camera
+from realfusion.priors.config import Prompt
+from realfusion.priors.protocol import DiffusionPrior
+from realfusion.training.config import ReconstructionConfig
+from realfusion.training.objective import (
+    prior_terms,
+    reconstruction_terms,
+    weighted_sum,
+)
+from realfusion.training.photo import Photo, prepare_photo, reference_camera
+from realfusion.training.state import TrainState
+from realfusion.training.step import Task, compute_terms, train_step
+
+PROGRESS = 0.5
+WARM_UP_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A reconstruction in the middle of its run.
+
+    Attributes:
+        state: What a step changes.
+        task: Photo, and the prior if there is one.
+        config: Settings of the reconstruction.
+    """
+
+    state: TrainState
+    task: Task
+    config: ReconstructionConfig
+
+    @property
+    def rays(self) -> str:
+        """The rays of a step, for the table's notes."""
+        config = self.config
+        return (
+            f"{config.reference_rays} + {config.prior_views} × "
+            f"{config.prior_view_size}²"
+        )
+
+    def whole_step(self) -> None:
+        """One step; the count stands still, so that no occupancy sweep falls due."""
+        train_step(self.state, self.task, self.config)
+        self.state.step -= 1
+
+    def render_photo(self) -> None:
+        reconstruction_terms(
+            self.state.scene, self.task.photo, self.config, self.state.generator
+        )
+
+    def render_view(self) -> None:
+        """The random views with their regularisers, without the prior's judgement."""
+        prior_terms(
+            self.state.scene,
+            None,
+            None,
+            self.task.photo,
+            self.config,
+            PROGRESS,
+            self.state.generator,
+        )
+
+    def judge(self) -> Callable[[], None] | None:
+        """Encoding views and judging the latents, both guidance branches."""
+        prior, prompt = self.task.prior, self.task.prompt
+        if prior is None or prompt is None:
+            return None
+        config, generator = self.config, self.state.generator
+        size, count = config.prior_view_size, config.prior_views
+        images = torch.rand(
+            count, 3, size, size, device=prior.device, requires_grad=True
+        )
+        condition = prior.condition(prompt, [Camera(azimuth_deg=90.0)] * count)
+        timesteps = torch.full((count,), 500, device=prior.device)
+
+        def judge() -> None:
+            prior.noise_residual(
+                prior.encode(images).detach(),
+                condition,
+                timesteps=timesteps,
+                guidance_scale=config.score_distillation.guidance_scale,
+                generator=generator,
+            )
+
+        return judge
+
+    def make_loss(self) -> torch.Tensor:
+        """A step's objective, ready for the backward pass."""
+        self.state.optimizer.zero_grad(set_to_none=True)
+        terms = compute_terms(self.state, self.task, self.config, PROGRESS)
+        return weighted_sum(terms, self.config.objective, PROGRESS)
+
+    def make_gradients(self) -> None:
+        """Gradients for `update`: their values do not matter, the prior is spared."""
+        Bench(self.state, Task(self.task.photo), self.config).make_loss().backward()
+
+    def update(self) -> None:
+        self.state.optimizer.step()
+        self.state.update_average(self.config.optimizer.ema_decay)
+
+    def update_occupancy(self) -> None:
+        """It changes how many samples the other stages take: time it last."""
+        self.state.scene.update_occupancy(
+            every_cell=False, generator=self.state.generator
+        )
+
+
+def make_disc_photo(config: ReconstructionConfig, device: torch.device) -> Photo:
+    """A disc, as a photo of a ball looks."""
+    axis = torch.linspace(-1.0, 1.0, 128)
+    inside = (axis[:, None] ** 2 + axis**2 < 0.5).float()
+    rgba = torch.stack([0.8 * inside, 0.3 * inside, 0.2 * inside, inside], dim=-1)
+    camera = reference_camera(config.reference_camera)
+    size = config.reference_size
+    return prepare_photo(rgba, size=size, camera=camera, device=device)
+
+
+def make_bench(
+    config: ReconstructionConfig, prior: DiffusionPrior | None, device: torch.device
+) -> Bench:
+    """A reconstruction of a disc after some steps, in the middle of its run."""
+    photo = make_disc_photo(config, device)
+    state = TrainState(config, seed=0, device=device)
+    task = Task(photo, prior, None if prior is None else Prompt(subject="an object"))
+    for _ in range(WARM_UP_STEPS):
+        train_step(state, Task(photo), config)
+    state.step = int(PROGRESS * config.iterations) + 1  # no occupancy sweep is due
+    return Bench(state, task, config)
