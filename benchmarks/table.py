@@ -60,6 +60,7 @@ def make_table(records: list[dict[str, Any]]) -> str:
         for case, member in cases.items():
             extra = dict(member["extra_info"])
             calls = extra.pop("calls a step", None)
+            extra.pop("floor seconds", None)  # for programs
             cells = [
                 format_seconds(medians[case]),
                 format_seconds(member["stats"]["iqr"]),

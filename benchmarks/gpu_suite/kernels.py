@@ -1,0 +1,262 @@
+"""Every kernel beside its twin and its floor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.gpu_suite import goals
+from benchmarks.gpu_suite.floors import Ceilings, Demand, grid_accesses
+from benchmarks.gpu_suite.report import Report
+from benchmarks.gpu_suite.setting import Setting
+from benchmarks.gpu_suite.timing import Run, peak_memory, time_on_device
+from benchmarks.ops import cases
+from realfusion.ops import HashGridLayout, hash_grid_encode, march_rays, occupancy
+from realfusion.ops.compositing import composite
+from realfusion.ops.reference import compositing as reference_compositing
+from realfusion.ops.reference import hash_grid as reference_hash_grid
+from realfusion.ops.reference import occupancy as reference_occupancy
+from realfusion.ops.reference import ray_marching as reference_marching
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is timed under one name of one group; a twin has no floor."""
+
+    group: str
+    name: str
+    run: Run
+    demand: Demand | None = None
+
+
+def run(report: Report, setting: Setting) -> None:
+    """Time all cases; one that fails does not end the others."""
+    device = torch.device(setting.device)
+    ceilings = Ceilings.load(setting.ceilings_path, device)
+    for make in (hash_grid, marching, compositing, occupancy_grid, fused_field):
+        with report.part(make.__name__):
+            for case in make(device, setting):
+                with report.part(f"{case.group}, {case.name}"):
+                    record(report, case, ceilings, setting)
+
+
+def record(report: Report, case: Case, ceilings: Ceilings, setting: Setting) -> None:
+    """Time a case and put floor and distance beside it."""
+    device = torch.device(setting.device)
+    is_twin = case.demand is None
+    rounds = max(2, setting.rounds // 5) if is_twin else setting.rounds
+    seconds, method = time_on_device(case.run, device, rounds)
+    extra: dict[str, Any] = {} if method == "graph replay" else {"timed by": method}
+    if case.demand is not None:
+        extra |= peak_memory(case.run, device)
+        extra |= describe_floor(ceilings, case.demand, seconds)
+    report.record(case.group, case.name, seconds, **extra)
+
+
+def describe_floor(
+    ceilings: Ceilings, demand: Demand, seconds: list[float]
+) -> dict[str, Any]:
+    """Floor, distance, and what each unit of the hardware would need alone."""
+    floor, unit = ceilings.floor(demand)
+    times = ", ".join(
+        f"{name} {1e6 * value:.3g} µs" for name, value in ceilings.times(demand).items()
+    )
+    return {
+        "floor": f"{1e6 * floor:.3g} µs ({unit})",
+        "distance": f"{sorted(seconds)[len(seconds) // 2] / floor:.3g}×",
+        "floor seconds": floor,
+        "alone": times,
+    }
+
+
+def is_twin_wanted(setting: Setting) -> bool:
+    return not setting.is_quick
+
+
+def hash_grid(device: torch.device, setting: Setting) -> Iterator[Case]:
+    layout, num_points = cases.PAPER_LAYOUT, cases.NUM_POINTS
+    if setting.is_dry:
+        layout, num_points = HashGridLayout(num_levels=4, log2_table_size=12), 2**10
+    table = cases.make_table(layout, device).requires_grad_()
+    accesses = grid_accesses(layout, num_points)
+    encoders = {"native": hash_grid_encode}
+    if is_twin_wanted(setting):
+        encoders["reference"] = reference_hash_grid.hash_grid_encode
+    for order in ("random", "ray-ordered"):
+        positions = cases.make_unit_points(order, device, num_points)
+        grad = torch.ones(num_points, layout.num_outputs, device=device)
+        for name, encode in encoders.items():
+
+            def forward(encode: Any = encode, positions: Tensor = positions) -> None:
+                with torch.no_grad():
+                    encode(positions, table, layout)
+
+            def both(
+                encode: Any = encode, positions: Tensor = positions, grad: Tensor = grad
+            ) -> None:
+                torch.autograd.grad(encode(positions, table, layout), table, grad)
+
+            demands: list[Demand | None] = [None, None]
+            if name == "native":
+                work = cases.hash_grid_work(layout, num_points, False)
+                demands[0] = Demand(work, gathers=accesses)
+                work = cases.hash_grid_work(layout, num_points, True)
+                demands[1] = Demand(work, gathers=accesses, reductions=accesses)
+            yield Case(f"hash_grid forward, {order} points", name, forward, demands[0])
+            yield Case(
+                f"hash_grid forward + backward to the table, {order} points",
+                name,
+                both,
+                demands[1],
+            )
+
+
+def marching(device: torch.device, setting: Setting) -> Iterator[Case]:
+    if setting.is_dry:
+        case = cases.make_march_case(device, 16, resolution=32, steps_across=64)
+    else:
+        case = cases.make_march_case(device)
+    arguments, settings = case.arguments, case.settings
+    exact = march_rays(*arguments, noise=case.noise, **settings).num_samples
+    everywhere = torch.full_like(case.occupancy, 255)
+    num_steps = march_rays(
+        case.origins, case.directions, everywhere, noise=case.noise, **settings
+    ).num_samples
+    demand = Demand(cases.marching_work(case, exact, num_steps))
+    # As a training step calls it: room to spare, and no waiting for the count.
+    capacity = exact + exact // 4
+
+    def march() -> None:
+        march_rays(
+            *arguments,
+            noise=case.noise,
+            capacity=capacity,
+            pad_to_capacity=True,
+            **settings,
+        )
+
+    def march_exactly() -> None:
+        march_rays(*arguments, noise=case.noise, **settings)
+
+    yield Case(goals.MARCH, "native", march, demand)
+    yield Case(goals.MARCH, "native, exact size", march_exactly)
+    if is_twin_wanted(setting):
+
+        def twin() -> None:
+            reference_marching.march_rays(*arguments, noise=case.noise, **settings)
+
+        yield Case(goals.MARCH, "reference", twin)
+
+
+def compositing(device: torch.device, setting: Setting) -> Iterator[Case]:
+    functions = {"native": composite}
+    if is_twin_wanted(setting):
+        functions["reference"] = reference_compositing.composite
+    num_rays = 64 if setting.is_dry else cases.VIEW_SIZE**2
+    for num_channels in (3, 7):
+        rays = cases.make_packed_rays(num_channels, device, num_rays)
+        trained = cases.make_packed_rays(num_channels, device, num_rays)
+        parameters = [trained["densities"], trained["channels"]]
+        for parameter in parameters:
+            parameter.requires_grad_()
+        for name, function in functions.items():
+
+            def forward(function: Any = function, rays: dict = rays) -> None:
+                function(**rays)
+
+            def both(
+                function: Any = function,
+                rays: dict = trained,
+                parameters: list[Tensor] = parameters,
+            ) -> None:
+                result = function(**rays)
+                outputs = (result.values, result.opacity, result.depth)
+                upstream = [torch.ones_like(output) for output in outputs]
+                torch.autograd.grad(outputs, parameters, upstream)
+
+            for run, direction in ((forward, "forward"), (both, "forward_backward")):
+                work = cases.compositing_work(
+                    len(rays["t"]), num_channels, direction != "forward"
+                )
+                demand = Demand(work) if name == "native" else None
+                group = f"composite {direction}, {num_channels} channels"
+                yield Case(group, name, run, demand)
+
+
+def occupancy_grid(device: torch.device, setting: Setting) -> Iterator[Case]:
+    resolution = 16 if setting.is_dry else cases.OCCUPANCY_RESOLUTION
+    case = cases.make_occupancy_case(device, resolution)
+    densities, threshold = case.densities, torch.tensor(0.5, device=device)
+    modules: dict[str, Any] = {"native": occupancy}
+    if is_twin_wanted(setting):
+        modules["reference"] = reference_occupancy
+    for name, module in modules.items():
+        runs: dict[str, tuple[Run, cases.Work]] = {
+            "occupancy_cell_points": (
+                lambda module=module: module.occupancy_cell_points(
+                    case.cells, resolution, cases.BOUND, case.noise
+                ),
+                cases.CELL_POINTS_WORK,
+            ),
+            "update_occupancy_": (
+                lambda module=module: module.update_occupancy_(
+                    case.density_ema, case.cells, densities, 0.95
+                ),
+                cases.UPDATE_WORK,
+            ),
+            "pack_occupancy": (
+                lambda module=module: module.pack_occupancy(
+                    case.density_ema, threshold
+                ),
+                cases.PACK_WORK,
+            ),
+        }
+        for group, (run, work) in runs.items():
+            demand = Demand(work.times(case.num_cells)) if name == "native" else None
+            yield Case(group, name, run, demand)
+
+
+def fused_field(device: torch.device, setting: Setting) -> Iterator[Case]:
+    num_samples = 2**9 if setting.is_dry else 2**18
+    methods = ["native"]
+    if not setting.is_quick:
+        methods += ["native_without_normals", "finite_difference_6"]
+    for width in (32, 64):
+        field = cases.make_field_case(width, device, num_samples)
+        count = len(field.positions)
+        accesses = grid_accesses(cases.FIELD_LAYOUT, count)
+        for method in methods:
+
+            def forward(field: Any = field, method: str = method) -> None:
+                with torch.no_grad():
+                    field.run(method)
+
+            def both(field: Any = field, method: str = method) -> None:
+                field.gradients(method)
+
+            for run, direction in ((forward, "forward"), (both, "forward_backward")):
+                demand = None
+                if method == "native":
+                    is_backward = direction != "forward"
+                    demand = Demand(
+                        field_work(width, count, is_backward),
+                        arithmetic="mma_tf32",
+                        gathers=accesses * (2 if is_backward else 1),
+                        reductions=accesses if is_backward else (),
+                    )
+                group = f"radiance_field {direction}, H = {width}"
+                yield Case(group, method, run, demand)
+
+
+def field_work(width: int, count: int, is_backward: bool) -> cases.Work:
+    """As on the CPU, but for bytes: corners come from the cache, and are counted as
+    gathers and reductions."""
+    operations = cases.field_work(width, count, is_backward).num_operations
+    table_bytes = 4 * cases.FIELD_LAYOUT.num_entries * cases.FIELD_LAYOUT.num_features
+    sample_bytes = 12 + (3 if is_backward else 1) * 72
+    tables = (4 if is_backward else 1) * table_bytes
+    return cases.Work(tables + count * sample_bytes, operations)

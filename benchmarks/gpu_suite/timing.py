@@ -1,0 +1,123 @@
+"""Times of what runs on the device, alone and together with the host."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+Run = Callable[[], Any]
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def time_with_host(
+    run: Run,
+    device: torch.device,
+    rounds: int,
+    *,
+    setup: Callable[[], Any] | None = None,
+    warmup: int = 3,
+) -> list[float]:
+    """Seconds from the call until the device is done, a round each.
+
+    Args:
+        run: What is timed; takes the result of `setup` if there is one.
+        device: Where it runs.
+        rounds: Timed rounds.
+        setup: Called before each round, untimed.
+        warmup: Rounds before.
+    """
+    times = []
+    for index in range(warmup + rounds):
+        arguments = () if setup is None else (setup(),)
+        synchronize(device)
+        begin = time.perf_counter()
+        run(*arguments)
+        synchronize(device)
+        if index >= warmup:
+            times.append(time.perf_counter() - begin)
+    return times
+
+
+def time_on_device(
+    run: Run, device: torch.device, rounds: int
+) -> tuple[list[float], str]:
+    """Seconds of the device's work alone, and how they were taken.
+
+    The work is captured into a CUDA graph and replayed, so that the host's calls do not
+    leave gaps. What cannot be captured is timed as the host calls it.
+
+    Args:
+        run: Enqueues the work; inputs are the same in each round.
+        device: Where it runs.
+        rounds: Timed rounds.
+
+    Returns:
+        A time a round, and `graph replay`, `calls` or the reason for calls.
+    """
+    if device.type != "cuda":
+        return time_with_host(run, device, rounds), "calls"
+    try:
+        graph = capture(run)
+    except Exception as error:  # torch raises what CUDA says, of many types
+        torch.cuda.synchronize()
+        reason = str(error).strip().splitlines()[0][:120]
+        return _time_by_events(run, rounds), f"calls: no graph ({reason})"
+    try:
+        return _time_by_events(graph.replay, rounds), "graph replay"
+    finally:
+        del graph
+        gc.collect()
+
+
+def capture(run: Run) -> torch.cuda.CUDAGraph:
+    """Warm up on a stream of its own and capture one call."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph
+
+
+def _time_by_events(run: Run, rounds: int, warmup: int = 5) -> list[float]:
+    for _ in range(warmup):
+        run()
+    pairs = []
+    for _ in range(rounds):
+        begin = torch.cuda.Event(enable_timing=True)
+        end = torch.cuda.Event(enable_timing=True)
+        begin.record()
+        run()
+        end.record()
+        pairs.append((begin, end))
+    torch.cuda.synchronize()
+    return [1e-3 * begin.elapsed_time(end) for begin, end in pairs]
+
+
+def peak_memory(run: Run, device: torch.device) -> dict[str, str]:
+    """A note of the most memory that tensors took during a call, beyond before it."""
+    if device.type != "cuda":
+        return {}
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    torch.cuda.synchronize()
+    peak = torch.cuda.max_memory_allocated()
+    return {
+        "peak memory": f"{peak / 2**20:.0f} MiB, {(peak - before) / 2**20:.1f} of them "
+        "its own"
+    }
