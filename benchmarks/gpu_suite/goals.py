@@ -17,6 +17,7 @@ MARCH = "march_rays"
 COMPOSITE = "composite forward_backward, 3 channels"
 FIELD = "radiance_field {direction}, H = 64"
 PEER = "torch-ngp"
+AS_CALLED = "native, as called"
 RELEASE = "torch-ngp, 13 field evaluations, float16"
 
 Medians = dict[tuple[str, str], float]
@@ -47,7 +48,8 @@ def _step(medians: Medians) -> float:
 def _factor_of_peer(group: str) -> Goal:
     return Goal(
         f"{group}: faster than {PEER}'s",
-        lambda medians, _: medians[group, PEER] / medians[group, "native"],
+        # Theirs cannot be captured into a graph, so ours is timed without one too.
+        lambda medians, _: medians[group, PEER] / medians[group, AS_CALLED],
         lambda factor: factor > 1.0,
         lambda factor: f"{factor:.3g}×",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,12 +25,23 @@ from realfusion.ops.reference import ray_marching as reference_marching
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed under one name of one group; a twin has no floor."""
+    """What is timed under one name of one group.
+
+    Attributes:
+        group: Cases of a group are compared with each other.
+        name: Of the implementation.
+        run: What is timed.
+        demand: What it must do; None for all but our own kernels.
+        is_captured: Whether it can be timed in a CUDA graph; our kernels can.
+        facts: Further notes for the table.
+    """
 
     group: str
     name: str
     run: Run
     demand: Demand | None = None
+    is_captured: bool = False
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 def run(report: Report, setting: Setting) -> None:
@@ -47,9 +58,9 @@ def run(report: Report, setting: Setting) -> None:
 def record(report: Report, case: Case, ceilings: Ceilings, setting: Setting) -> None:
     """Time a case and put floor and distance beside it."""
     device = torch.device(setting.device)
-    is_twin = case.demand is None
-    rounds = max(2, setting.rounds // 5) if is_twin else setting.rounds
-    seconds, method = time_on_device(case.run, device, rounds)
+    is_ours = case.demand is not None
+    rounds = setting.rounds if is_ours else max(2, setting.rounds // 5)
+    seconds, method = time_on_device(case.run, device, rounds, is_captured=is_ours)
     extra: dict[str, Any] = {} if method == "graph replay" else {"timed by": method}
     if case.demand is not None:
         extra |= peak_memory(case.run, device)
@@ -226,17 +237,17 @@ def fused_field(device: torch.device, setting: Setting) -> Iterator[Case]:
     if not setting.is_quick:
         methods += ["native_without_normals", "finite_difference_6"]
     for width in (32, 64):
-        field = cases.make_field_case(width, device, num_samples)
-        count = len(field.positions)
+        case = cases.make_field_case(width, device, num_samples)
+        count = len(case.positions)
         accesses = grid_accesses(cases.FIELD_LAYOUT, count)
         for method in methods:
 
-            def forward(field: Any = field, method: str = method) -> None:
+            def forward(case: cases.FieldCase = case, method: str = method) -> None:
                 with torch.no_grad():
-                    field.run(method)
+                    case.run(method)
 
-            def both(field: Any = field, method: str = method) -> None:
-                field.gradients(method)
+            def both(case: cases.FieldCase = case, method: str = method) -> None:
+                case.gradients(method)
 
             for run, direction in ((forward, "forward"), (both, "forward_backward")):
                 demand = None

@@ -47,23 +47,25 @@ def time_with_host(
 
 
 def time_on_device(
-    run: Run, device: torch.device, rounds: int
+    run: Run, device: torch.device, rounds: int, *, is_captured: bool
 ) -> tuple[list[float], str]:
     """Seconds of the device's work alone, and how they were taken.
-
-    The work is captured into a CUDA graph and replayed, so that the host's calls do not
-    leave gaps. What cannot be captured is timed as the host calls it.
 
     Args:
         run: Enqueues the work; inputs are the same in each round.
         device: Where it runs.
         rounds: Timed rounds.
+        is_captured: Capture the work into a CUDA graph and time its replays, so that
+            the host's calls leave no gaps. Only for what neither waits for the device
+            nor leaves the current stream.
 
     Returns:
         A time a round, and `graph replay`, `calls` or the reason for calls.
     """
     if device.type != "cuda":
         return time_with_host(run, device, rounds), "calls"
+    if not is_captured:
+        return _time_by_events(run, rounds), "calls"
     try:
         graph = capture(run)
     except Exception as error:  # torch raises what CUDA says, of many types
