@@ -97,7 +97,7 @@ def _build(report: Report) -> None:
     result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if result.returncode != 0:
         raise RuntimeError(
-            "`setup.py build_ext --inplace` fails; its output is in the section's log"
+            "`setup.py build_ext --inplace` fails; the JSON keeps the end of its output"
         )
     suffix = f"cp{sys.version_info.major}{sys.version_info.minor}"
     report.note(f"built for sm_{major}{minor}, {suffix}, {platform.system()}")

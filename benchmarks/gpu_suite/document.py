@@ -52,6 +52,7 @@ def make_document(
                 "seconds": round(result.seconds, 2),
                 "limit": result.limit,
                 **result.entries,
+                "log": result.log,
             }
             for result in results
         ],

@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.gpu_suite import goals
 from benchmarks.gpu_suite.kernels import Case
-from benchmarks.gpu_suite.setting import Setting
 from benchmarks.gpu_suite.own_calls import make_view
+from benchmarks.gpu_suite.setting import Setting
 from benchmarks.ops import cases
 from realfusion.ops import morton_encode
 

@@ -20,8 +20,8 @@ from torch.utils import cpp_extension
 
 from benchmarks.gpu_suite import goals
 from benchmarks.gpu_suite.kernels import Case
-from benchmarks.gpu_suite.setting import Setting
 from benchmarks.gpu_suite.own_calls import make_view
+from benchmarks.gpu_suite.setting import Setting
 from benchmarks.ops import cases
 from realfusion.ops import HashGridLayout
 

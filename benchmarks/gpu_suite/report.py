@@ -70,10 +70,10 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}"[:400]
 
 
-def read_entries(path: Path) -> dict[str, list[Any]]:
+def read_entries(path: Path | None) -> dict[str, list[Any]]:
     """All entries of a section's file by kind; a torn last line is dropped."""
     entries: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-    if not path.is_file():
+    if path is None or not path.is_file():
         return entries
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

@@ -18,7 +18,9 @@ from benchmarks.gpu_suite.setting import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORTEST_SECONDS = 5.0
-"""A section that has less left is not begun."""
+"""With less time left no section is begun."""
+KEPT_LOG = 6000
+"""Characters of a failed section's output that are kept."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Result:
         seconds: How long it took.
         limit: How long it might have taken.
         entries: What it reported, by kind.
+        log: The end of its output, where it did not get done.
     """
 
     section: Section
@@ -38,6 +41,7 @@ class Result:
     seconds: float
     limit: float
     entries: dict[str, list[Any]]
+    log: str = ""
 
 
 def run_all(
@@ -59,17 +63,17 @@ def run_all(
     results = []
     for section in sections:
         left = total_seconds - (time.monotonic() - begin)
-        limit = min(section.limit(setting.is_quick), left)
-        if limit < SHORTEST_SECONDS:
-            result = Result(
-                section, "not begun", 0.0, max(limit, 0.0), read_entries(Path())
-            )
+        limit = max(min(section.limit(setting.is_quick), left), 0.0)
+        if left < SHORTEST_SECONDS:
+            result = Result(section, "not begun", 0.0, limit, read_entries(None))
             result.entries["left_out"].append(
                 f"no time was left of the {total_seconds:.0f} s of the whole run"
             )
         else:
             say(f"{section.name}: {section.title} (at most {limit:.0f} s)")
             result = run_one(section, replace(setting, seconds=limit))
+            if result.log:
+                say(result.log)
             for failure in result.entries["failure"]:
                 say(f"  failure: {failure}")
         say(f"{section.name}: {result.state}, {result.seconds:.1f} s")
@@ -104,16 +108,14 @@ def run_one(section: Section, setting: Setting) -> Result:
             code = None
     seconds = time.monotonic() - begin
     entries = read_entries(path)
+    output = log.read_text(encoding="utf-8", errors="replace").strip()
     if code is None:
         entries["failure"].append(f"out of time after {setting.seconds:.0f} s")
     elif code != 0 and not entries["failure"]:
-        entries["failure"].append(f"exit status {code}: {_last_line(log)}")
+        last = output.splitlines()[-1] if output else "no output"
+        entries["failure"].append(f"exit status {code}: {last[:300]}")
     state = "out of time" if code is None else "done"
     if code is not None and entries["failure"]:
         state = "failed"
-    return Result(section, state, seconds, setting.seconds, entries)
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "no output"
+    kept = "" if state == "done" else output[-KEPT_LOG:]
+    return Result(section, state, seconds, setting.seconds, entries, kept)
