@@ -21,12 +21,12 @@ from benchmarks.gpu_suite.parity_cases import (
     Results,
     make_cases,
 )
-from benchmarks.gpu_suite.report import Report
+from benchmarks.gpu_suite.report import Report, describe_error
 from benchmarks.gpu_suite.setting import Setting
 
 
 def run(report: Report, setting: Setting) -> None:
-    """Compare all cases, run each twice, and name operators that none has called."""
+    """Compare all cases, repeat each, and name operators that none has called."""
     device = torch.device(setting.device)
     called: set[str] = set()
     for case in make_cases():
@@ -40,6 +40,8 @@ def run(report: Report, setting: Setting) -> None:
                 found = case.run(NATIVE, device)
             compare(report, case, found, expected)
             check_repetition(report, case, found, case.run(NATIVE, device))
+            if case.varying:
+                check_determinism(report, case, device)
     for name in sorted(registered_operators() - called):
         report.left_out(f"{name} has no case of parity here (tests/ops has)")
 
@@ -88,6 +90,24 @@ def check_repetition(
     ]
     text = f"differ: {', '.join(differing)}" if differing else "the same bits"
     report.check(f"repeated, {case.name}", text, passed=not differing)
+
+
+def check_determinism(report: Report, case: ParityCase, device: torch.device) -> None:
+    """On demand all bits are the same, or the operator refuses by name."""
+    was_enabled = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        first, second = case.run(NATIVE, device), case.run(NATIVE, device)
+    except RuntimeError as error:
+        if "no deterministic" not in str(error):
+            raise
+        report.left_out(f"deterministic, {case.name}: {describe_error(error)}")
+        return
+    finally:
+        torch.use_deterministic_algorithms(was_enabled)
+    differing = [n for n in first if not torch.equal(first[n], second[n])]
+    text = f"differ: {', '.join(differing)}" if differing else "the same bits"
+    report.check(f"deterministic, {case.name}", text, passed=not differing)
 
 
 class _Recorder(TorchDispatchMode):

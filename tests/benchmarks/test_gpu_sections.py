@@ -74,6 +74,21 @@ def test_repetition_excuses_only_sums_in_no_fixed_order(report):
     assert passed == [True, False]
 
 
+def test_determinism_on_demand_is_kept_or_refused_by_name(report):
+    def refuse(*_):
+        assert torch.are_deterministic_algorithms_enabled()
+        raise RuntimeError("encode has no deterministic CUDA kernel")
+
+    values = iter([torch.zeros(2), torch.ones(2), torch.zeros(2), torch.zeros(2)])
+    device = torch.device("cpu")
+    for run in (refuse, *[lambda *_: {"sum": next(values)}] * 2):
+        parity.check_determinism(report, ParityCase("case", run=run), device)
+    entries = read_entries(report.path)
+    assert "no deterministic CUDA kernel" in entries["left_out"][0]
+    assert [check["passed"] for check in entries["check"]] == [False, True]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_a_floor_is_the_slowest_unit_at_the_fitting_table_size():
     rates = {
         ("copy", 2**20): 1e12,
