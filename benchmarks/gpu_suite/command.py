@@ -38,7 +38,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--only", nargs="+", choices=names, metavar="SECTION", help=", ".join(names)
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="benchmarks/results if not given; build/benchmarks of a dry run",
+    )
     parser.add_argument("--name", help="of the files; DATE-gpu if not given")
     parser.add_argument("--seconds", type=float, help="limit of the whole run")
     parser.add_argument("--commit", help="to name where there is no git")
@@ -118,8 +123,10 @@ def write_results(
     """Write NAME.md and NAME.json into the folder; the path of the former."""
     kind = "dry-run" if parsed.dry_run else "gpu"
     name = parsed.name or f"{datetime.date.today().isoformat()}-{kind}"
-    parsed.out.mkdir(parents=True, exist_ok=True)
-    path = parsed.out / f"{name}.md"
+    default = "build/benchmarks" if parsed.dry_run else "benchmarks/results"
+    folder = parsed.out or ROOT / default
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.md"
     path.write_text(
         make_markdown(heading, results, is_dry=parsed.dry_run), encoding="utf-8"
     )
