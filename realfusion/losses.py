@@ -69,7 +69,7 @@ def normal_smoothness_loss(
     """
     image = normals.permute(2, 0, 1)[None]
     margin = SMOOTHING_KERNEL_PX // 2
-    kernel = gaussian_kernel(SMOOTHING_KERNEL_PX).to(image)
+    kernel = gaussian_kernel(SMOOTHING_KERNEL_PX, device=image.device).to(image.dtype)
     blurred = functional.pad(image.detach(), (margin,) * 4, mode="replicate")
     rows = kernel.view(1, 1, -1, 1).expand(3, 1, -1, 1)
     columns = kernel.view(1, 1, 1, -1).expand(3, 1, 1, -1)
@@ -78,10 +78,12 @@ def normal_smoothness_loss(
     return functional.mse_loss(image, blurred)
 
 
-def gaussian_kernel(width: int) -> Float[Tensor, width]:
+def gaussian_kernel(
+    width: int, device: torch.device | str = "cpu"
+) -> Float[Tensor, width]:
     """Normalised Gaussian of `width` taps, standard deviation as OpenCV's default."""
     sigma = 0.3 * ((width - 1) * 0.5 - 1.0) + 0.8
-    offsets = torch.arange(width, dtype=torch.float32) - (width - 1) / 2
+    offsets = torch.arange(width, dtype=torch.float32, device=device) - (width - 1) / 2
     kernel = torch.exp(-0.5 * (offsets / sigma).square())
     return kernel / kernel.sum()
 

@@ -63,18 +63,38 @@ class FreeCamera:
         Returns:
             `height * width` rays, float32.
         """
-        if height < 1 or width < 1:
-            raise ValueError(f"height, width must be positive, got {height}, {width}")
-        focal = self.focal_px(height)
-        columns = (torch.arange(width, dtype=torch.float64) + 0.5 - width / 2) / focal
-        rows = (torch.arange(height, dtype=torch.float64) + 0.5 - height / 2) / focal
-        grid_y, grid_x = torch.meshgrid(-rows, columns, indexing="ij")
-        in_camera = torch.stack([grid_x, grid_y, -torch.ones_like(grid_x)], dim=-1)
-        matrix = self.camera_to_world
-        directions = in_camera.reshape(-1, 3) @ matrix[:3, :3].T
-        directions = torch.nn.functional.normalize(directions, dim=-1).float()
-        origins = matrix[:3, 3].float().expand_as(directions).contiguous()
-        return Rays(origins.to(device), directions.to(device))
+        rays = pixel_rays(self.camera_to_world, self.focal_px(height), height, width)
+        return Rays(rays.origins.to(device), rays.directions.to(device))
+
+
+def pixel_rays(
+    camera_to_world: Float[Tensor, "4 4"],
+    focal_px: float | Float[Tensor, ""],
+    height: int,
+    width: int,
+) -> Rays:
+    """Rays through all pixel centres of a pinhole camera, row by row from the top left.
+
+    Args:
+        camera_to_world: Rigid transform from OpenGL camera axes to the world (float64).
+        focal_px: Focal length in pixels; a tensor is not read by the host.
+        height: Image height in pixels.
+        width: Image width in pixels (pixels are square).
+
+    Returns:
+        `height * width` rays, float32, computed on the transform's device.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"height, width must be positive, got {height}, {width}")
+    like = {"dtype": torch.float64, "device": camera_to_world.device}
+    columns = (torch.arange(width, **like) + 0.5 - width / 2) / focal_px
+    rows = (torch.arange(height, **like) + 0.5 - height / 2) / focal_px
+    grid_y, grid_x = torch.meshgrid(-rows, columns, indexing="ij")
+    in_camera = torch.stack([grid_x, grid_y, -torch.ones_like(grid_x)], dim=-1)
+    directions = in_camera.reshape(-1, 3) @ camera_to_world[:3, :3].T
+    directions = torch.nn.functional.normalize(directions, dim=-1).float()
+    origins = camera_to_world[:3, 3].float().expand_as(directions).contiguous()
+    return Rays(origins, directions)
 
 
 @dataclass(frozen=True, kw_only=True)

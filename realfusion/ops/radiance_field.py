@@ -165,7 +165,7 @@ def radiance_field_finite_difference(
     check_field_arguments(positions, table, weights, layout, bound)
     directions = _tap_directions(taps, positions)
     tapped = positions[:, None, :] + epsilon * directions
-    limit = torch.nextafter(positions.new_tensor(bound), positions.new_zeros(()))
+    limit = torch.nextafter(positions.new_full((), bound), positions.new_zeros(()))
     tapped = tapped.clamp(-limit, limit)
     samples = radiance_field(
         torch.cat([positions[:, None, :], tapped], dim=1).reshape(-1, 3),
@@ -193,10 +193,10 @@ def radiance_field_finite_difference(
 
 
 def _tap_directions(taps: int, like: Tensor) -> Tensor:
-    if taps == 4:
-        corners = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
-        return like.new_tensor(corners)
+    # Made on the device: a copy from the host would wait for it.
     axes = torch.eye(3, dtype=like.dtype, device=like.device)
+    if taps == 4:
+        return torch.cat([like.new_ones(1, 3), 2.0 * axes - 1.0])
     return torch.cat([axes, -axes])
 
 

@@ -31,6 +31,7 @@ from realfusion.priors.model_files import locate_model, resolve_alias
 from realfusion.priors.prompts import view_text
 from realfusion.priors.protocol import Conditioning, NoiseResidual
 from realfusion.priors.text_conditioning import TextConditioner
+from realfusion.transfer import send
 
 
 class StableDiffusionPrior:
@@ -234,7 +235,7 @@ class StableDiffusionPrior:
         labels = [self.view_class_label(view_class) for view_class in view_classes]
         if not labels or labels[0] is None:
             return None
-        return torch.tensor(labels, device=self.device)
+        return send(torch.tensor(labels), self.device)
 
     def view_class_label(self, view_class: int | None) -> int | None:
         """The denoiser's label of a view class (None: no view), if it takes labels."""
@@ -346,10 +347,9 @@ class StableDiffusionPrior:
                 f"got {len(conditioning)}"
             )
         clean = latents.detach().to(self.device, torch.float32)
-        timesteps = timesteps.to(self.device)
-        noise = torch.randn(
-            clean.shape, generator=generator, device=generator.device
-        ).to(self.device)
+        timesteps = send(timesteps, self.device)
+        noise = torch.randn(clean.shape, generator=generator, device=generator.device)
+        noise = send(noise, self.device)
         alphas_cumprod = self.alphas_cumprod[timesteps]
         estimate = self.guided_noise(
             add_noise(clean, noise, alphas_cumprod),

@@ -25,11 +25,12 @@ class Shading:
     Attributes:
         mode: `albedo`, `lambertian`, `textureless` (lambertian on white) or `normal`.
         light: Unit vector from the object to the light; unused by `albedo`, `normal`.
+            A tensor on the samples' device is not read by the host.
         ambient: Part of the light that comes from everywhere, in [0, 1].
     """
 
     mode: ShadingMode = "albedo"
-    light: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    light: tuple[float, float, float] | Float[Tensor, "3"] = (0.0, 0.0, 1.0)
     ambient: float = 0.1
 
     @property
@@ -49,7 +50,7 @@ class Shading:
             raise ValueError(f"shading {self.mode!r} needs normals, got None")
         if self.mode == "normal":
             return 0.5 * normals + 0.5
-        light = torch.tensor(self.light, dtype=normals.dtype, device=normals.device)
+        light = torch.as_tensor(self.light, dtype=normals.dtype, device=normals.device)
         diffuse = (normals @ light).clamp(min=0.0)
         brightness = self.ambient + (1.0 - self.ambient) * diffuse
         if self.mode == "textureless":
