@@ -6,7 +6,7 @@ Shared by the pytest suite beside this file and by ``benchmarks/gpu.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -14,11 +14,8 @@ from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
 from realfusion.priors.protocol import DiffusionPrior
 from realfusion.training.config import ReconstructionConfig
-from realfusion.training.objective import (
-    prior_terms,
-    reconstruction_terms,
-    weighted_sum,
-)
+from realfusion.training.draws import StepDraw, draw_step
+from realfusion.training.objective import render_photo, render_views, weighted_sum
 from realfusion.training.photo import Photo, prepare_photo, reference_camera
 from realfusion.training.state import TrainState
 from realfusion.training.step import Task, compute_terms, train_step
@@ -35,11 +32,13 @@ class Bench:
         state: What a step changes.
         task: Photo, and the prior if there is one.
         config: Settings of the reconstruction.
+        average_share: How far the averaged parameters move to the current ones.
     """
 
     state: TrainState
     task: Task
     config: ReconstructionConfig
+    average_share: torch.Tensor
 
     @property
     def rays(self) -> str:
@@ -55,22 +54,20 @@ class Bench:
         train_step(self.state, self.task, self.config)
         self.state.step -= 1
 
+    def draw(self) -> StepDraw:
+        """The random numbers of a step in the middle of the run, on its device."""
+        step = int(PROGRESS * self.config.iterations)
+        drawn = draw_step(self.task.photo, self.config, step, self.state.generator)
+        return drawn.to(self.state.refused.device)
+
     def render_photo(self) -> None:
-        reconstruction_terms(
-            self.state.scene, self.task.photo, self.config, self.state.generator
-        )
+        rows = self.state.photo_capacity.rows
+        render_photo(self.state.scene, self.task.photo, self.config, self.draw(), rows)
 
     def render_view(self) -> None:
-        """The random views with their regularisers, without the prior's judgement."""
-        prior_terms(
-            self.state.scene,
-            None,
-            None,
-            self.task.photo,
-            self.config,
-            PROGRESS,
-            self.state.generator,
-        )
+        """The random views, without the prior's judgement."""
+        rows = self.state.view_capacity.rows
+        render_views(self.state.scene, self.config, self.draw(), rows)
 
     def judge(self) -> Callable[[], None] | None:
         """Encoding views and judging the latents, both guidance branches."""
@@ -99,16 +96,17 @@ class Bench:
     def make_loss(self) -> torch.Tensor:
         """A step's objective, ready for the backward pass."""
         self.state.optimizer.zero_grad(set_to_none=True)
-        terms = compute_terms(self.state, self.task, self.config, PROGRESS)
-        return weighted_sum(terms, self.config.objective, PROGRESS)
+        draw = self.draw()
+        terms, _ = compute_terms(self.state, self.task, self.config, draw)
+        return weighted_sum(terms, draw.weights)
 
     def make_gradients(self) -> None:
         """Gradients for `update`: their values do not matter, the prior is spared."""
-        Bench(self.state, Task(self.task.photo), self.config).make_loss().backward()
+        replace(self, task=Task(self.task.photo)).make_loss().backward()
 
     def update(self) -> None:
         self.state.optimizer.step()
-        self.state.update_average(self.config.optimizer.ema_decay)
+        self.state.update_average(self.average_share)
 
     def update_occupancy(self) -> None:
         """It changes how many samples the other stages take: time it last."""
@@ -137,4 +135,5 @@ def make_bench(
     for _ in range(WARM_UP_STEPS):
         train_step(state, Task(photo), config)
     state.step = int(PROGRESS * config.iterations) + 1  # no occupancy sweep is due
-    return Bench(state, task, config)
+    share = torch.tensor(1.0 - config.optimizer.ema_decay, device=device)
+    return Bench(state, task, config, share)

@@ -118,6 +118,8 @@ class RunOptions:
     """Steps between two previews; 0 makes none."""
     overwrite: bool = False
     """Replace a run of other settings that lies in the run folder."""
+    cuda_graphs: bool = True
+    """Repeat the steps of a reconstruction without a prior by CUDA graphs."""
 
     def __post_init__(self) -> None:
         """Refuse intervals that lie in the past."""

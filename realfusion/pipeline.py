@@ -420,7 +420,7 @@ def reconstruct(
         )
 
     task = Task(photo, prepared.prior, prepared.prompt)
-    for result in fit(state, task, config):
+    for result in fit(state, task, config, cuda_graphs=options.cuda_graphs):
         history.append(result.step, result.terms, result.message)
         if result.message:
             listener.note(result.message)

@@ -23,3 +23,10 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def refill(target: Tensor, source: Tensor) -> None:
+    """Copy a tensor of the host into one that stays where it is, as `send` does."""
+    if target.is_cuda and source.device.type == "cpu":
+        source = source.pin_memory()
+    target.copy_(source, non_blocking=True)

@@ -86,9 +86,11 @@ def pixel_rays(
     """
     if height < 1 or width < 1:
         raise ValueError(f"height, width must be positive, got {height}, {width}")
-    like = {"dtype": torch.float64, "device": camera_to_world.device}
-    columns = (torch.arange(width, **like) + 0.5 - width / 2) / focal_px
-    rows = (torch.arange(height, **like) + 0.5 - height / 2) / focal_px
+    device = camera_to_world.device
+    columns = torch.arange(width, dtype=torch.float64, device=device)
+    columns = (columns + 0.5 - width / 2) / focal_px
+    rows = torch.arange(height, dtype=torch.float64, device=device)
+    rows = (rows + 0.5 - height / 2) / focal_px
     grid_y, grid_x = torch.meshgrid(-rows, columns, indexing="ij")
     in_camera = torch.stack([grid_x, grid_y, -torch.ones_like(grid_x)], dim=-1)
     directions = in_camera.reshape(-1, 3) @ camera_to_world[:3, :3].T

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from realfusion.ops.occupancy import (
     occupancy_cell_points,
     pack_occupancy,
+    sample_occupied_cells,
     update_occupancy_,
 )
 from realfusion.rendering.config import RendererConfig
+from realfusion.transfer import send
 
 SAMPLED_SHARE = 4
 """After the warm-up an update visits 1/4 of the cells at random and as many of the
@@ -54,6 +56,8 @@ class OccupancyGrid(nn.Module):
     ) -> None:
         """Query the density in some or all cells and rebuild the bits.
 
+        A CUDA device is not waited for.
+
         Args:
             density: Densities (1/unit) of world positions [M, 3].
             every_cell: Visit all cells rather than a sample of them.
@@ -62,7 +66,7 @@ class OccupancyGrid(nn.Module):
         resolution = self.config.occupancy_resolution
         cells = self._choose_cells(every_cell, generator)
         for chunk in cells.split(CHUNK):
-            noise = torch.rand(len(chunk), 3, generator=generator).to(chunk.device)
+            noise = send(torch.rand(len(chunk), 3, generator=generator), chunk.device)
             points = occupancy_cell_points(chunk, resolution, self.bound, noise)
             update_occupancy_(
                 self.density_ema, chunk, density(points), self.config.occupancy_decay
@@ -75,19 +79,16 @@ class OccupancyGrid(nn.Module):
         if every_cell:
             return torch.arange(total, device=device)
         count = total // SAMPLED_SHARE
-        uniform = torch.randint(total, (count,), generator=generator).to(device)
-        occupied = self._occupied_cells()
-        if len(occupied) == 0:
-            return uniform.unique()
-        picks = torch.randint(len(occupied), (count,), generator=generator).to(device)
-        return torch.cat([uniform, occupied[picks]]).unique()
-
-    def _occupied_cells(self) -> Tensor:
-        places = torch.arange(8, device=self.bits.device, dtype=torch.uint8)
-        flags = (self.bits[:, None] >> places) & 1
-        return flags.flatten().nonzero().flatten()
+        uniform = send(torch.randint(total, (count,), generator=generator), device)
+        draws = send(torch.rand(count, generator=generator), device)
+        cells = torch.cat([uniform, sample_occupied_cells(self.bits, draws)])
+        # A second visit of a cell changes nothing. On the CPU it is worth avoiding; a
+        # CUDA device would have to be waited for to know how many cells are left.
+        return cells if cells.is_cuda else cells.unique()
 
     @property
     def occupied_fraction(self) -> float:
         """Share of the cells that rays visit."""
-        return len(self._occupied_cells()) / self.density_ema.numel()
+        places = torch.arange(8, device=self.bits.device, dtype=torch.uint8)
+        flags = (self.bits[:, None] >> places) & 1
+        return float(flags.float().mean())

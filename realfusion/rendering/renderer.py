@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from realfusion.cameras.camera import Camera, FreeCamera, Rays
@@ -64,7 +64,8 @@ class Rendered:
         normals: Composited normals, premultiplied by opacity; zeros if not asked for.
         back_facing: Mean squared cosine of normals that face away, a ray: the
             orientation penalty of Ref-NeRF (Eq. 11), with detached weights.
-        num_samples: Samples that were evaluated.
+        num_samples: Rows of samples that were evaluated, padding included.
+        num_wanted: Samples that all rays wanted, on the device.
     """
 
     rgb: Float[Tensor, "num_rays 3"]
@@ -73,6 +74,12 @@ class Rendered:
     normals: Float[Tensor, "num_rays 3"]
     back_facing: Float[Tensor, num_rays]
     num_samples: int
+    num_wanted: Int64[Tensor, ""]
+
+    @property
+    def overflowed(self) -> Bool[Tensor, ""]:
+        """Whether some rays had no room for their samples and stayed black."""
+        return self.num_wanted > self.num_samples
 
     def over(self, background: Tensor) -> Float[Tensor, "num_rays 3"]:
         """Colours over a background, [3] or [num_rays, 3]."""
@@ -102,7 +109,8 @@ class VolumeRenderer:
         shading: Shading,
         num_active_levels: int | None = None,
         with_normals: bool = True,
-        generator: torch.Generator | None = None,
+        jitter: Float[Tensor, num_rays] | None = None,
+        capacity: int | None = None,
     ) -> Rendered:
         """Render rays, differentiably in the field's parameters.
 
@@ -113,20 +121,26 @@ class VolumeRenderer:
             shading: How samples become colours.
             num_active_levels: Levels of the hash grid in use; all if None.
             with_normals: Whether normals are composited (implied by the shading).
-            generator: CPU generator of the stratified jitter, one number a ray; None
-                puts the samples half a step into each interval.
+            jitter: Place of the samples within their intervals, one number in [0, 1) a
+                ray; None puts them half a step into each interval.
+            capacity: Rows of samples to evaluate, however many the rays want: then a
+                CUDA device is not waited for, and the caller must look at
+                `overflowed`. None for as many as they want.
 
         Returns:
             Colours, opacity, depth, normals.
         """
         with_normals = with_normals or shading.needs_normals
-        samples = self._march(rays, occupancy, generator)
-        if isinstance(field, SeesThrough):
-            samples = field.visible_samples(
-                samples,
-                num_active_levels=num_active_levels,
-                min_transmittance=0.5 * self.config.early_stop_transmittance,
-            )
+        if capacity is None:
+            samples = self._march(rays, occupancy, jitter)
+            if isinstance(field, SeesThrough):
+                samples = field.visible_samples(
+                    samples,
+                    num_active_levels=num_active_levels,
+                    min_transmittance=0.5 * self.config.early_stop_transmittance,
+                )
+        else:
+            samples = self._march_padded(rays, occupancy, jitter, capacity)
         values = field(
             samples.positions,
             num_active_levels=num_active_levels,
@@ -145,8 +159,8 @@ class VolumeRenderer:
         )
         normals = composited.values[:, 3:]
         if values.normals is not None:
-            back_facing = _back_facing(
-                rays, samples, values.normals, composited.weights
+            back_facing = self._back_facing(
+                rays, samples, values.normals, values.densities
             )
         else:
             normals = torch.zeros_like(rays.directions)
@@ -158,6 +172,7 @@ class VolumeRenderer:
             normals=normals,
             back_facing=back_facing,
             num_samples=samples.num_samples,
+            num_wanted=samples.num_requested,
         )
 
     @torch.no_grad()
@@ -207,30 +222,16 @@ class VolumeRenderer:
             normals=torch.cat([part.normals for part in parts]),
             back_facing=torch.cat([part.back_facing for part in parts]),
             num_samples=sum(part.num_samples for part in parts),
+            num_wanted=torch.stack([part.num_wanted for part in parts]).sum(),
         )
 
     def _march(
-        self,
-        rays: Rays,
-        occupancy: OccupancyGrid,
-        generator: torch.Generator | None,
+        self, rays: Rays, occupancy: OccupancyGrid, jitter: Tensor | None
     ) -> RaySamples:
         """March; where the samples do not fit, say so, grow and march again."""
-        noise = None
-        if generator is not None:
-            noise = torch.rand(len(rays), generator=generator).to(rays.origins.device)
         while True:
-            samples = march_rays(
-                rays.origins,
-                rays.directions,
-                occupancy.bits,
-                resolution=self.config.occupancy_resolution,
-                bound=self.bound,
-                step_size=self.step_size,
-                noise=noise,
-                max_steps_per_ray=2 * self.config.steps_across,
-                cone_angle=self.config.cone_angle,
-                capacity=self._capacity,
+            samples = self._sample(
+                rays, occupancy, jitter, capacity=self._capacity, pad_to_capacity=False
             )
             if not samples.overflowed:
                 return samples
@@ -243,12 +244,56 @@ class VolumeRenderer:
             )
             self._capacity = needed + needed // 4
 
+    def _march_padded(
+        self, rays: Rays, occupancy: OccupancyGrid, jitter: Tensor | None, capacity: int
+    ) -> RaySamples:
+        """March to a fixed number of samples, without a word from the device."""
+        samples = self._sample(
+            rays, occupancy, jitter, capacity=capacity, pad_to_capacity=True
+        )
+        rows = torch.arange(capacity, device=samples.positions.device)
+        is_padding = (rows >= samples.ray_offsets[-1])[:, None]
+        # Outside the box the field is zero and looks nothing up. Left at the origin,
+        # the padding's gradients (zeros) would all queue up at the same entries.
+        outside = samples.positions.masked_fill(is_padding, 2.0 * self.bound)
+        return replace(samples, positions=outside)
 
-def _back_facing(
-    rays: Rays, samples: RaySamples, normals: Tensor, weights: Tensor
-) -> Float[Tensor, num_rays]:
-    rays_of_samples = samples.ray_indices.long()
-    cosines = (normals * rays.directions[rays_of_samples]).sum(-1)
-    penalty = weights.detach() * cosines.clamp(min=0.0).square()
-    totals = torch.zeros(len(rays), dtype=penalty.dtype, device=penalty.device)
-    return totals.index_add(0, rays_of_samples, penalty)
+    def _sample(
+        self,
+        rays: Rays,
+        occupancy: OccupancyGrid,
+        jitter: Tensor | None,
+        *,
+        capacity: int,
+        pad_to_capacity: bool,
+    ) -> RaySamples:
+        return march_rays(
+            rays.origins,
+            rays.directions,
+            occupancy.bits,
+            resolution=self.config.occupancy_resolution,
+            bound=self.bound,
+            step_size=self.step_size,
+            noise=jitter,
+            max_steps_per_ray=2 * self.config.steps_across,
+            cone_angle=self.config.cone_angle,
+            capacity=capacity,
+            pad_to_capacity=pad_to_capacity,
+        )
+
+    def _back_facing(
+        self, rays: Rays, samples: RaySamples, normals: Tensor, densities: Tensor
+    ) -> Float[Tensor, num_rays]:
+        directions = rays.directions[samples.ray_indices.long()]
+        cosines = (normals * directions).sum(-1, keepdim=True)
+        # The same weights as the colours', but no way for a normal to hide by becoming
+        # transparent.
+        composited = composite(
+            densities.detach(),
+            cosines.clamp(min=0.0).square(),
+            samples.t,
+            samples.deltas,
+            samples.ray_offsets,
+            early_stop_transmittance=self.config.early_stop_transmittance,
+        )
+        return composited.values[:, 0]

@@ -59,7 +59,8 @@ class Scene(nn.Module):
         *,
         shading: Shading,
         with_normals: bool = True,
-        generator: torch.Generator | None = None,
+        jitter: Float[Tensor, num_rays] | None = None,
+        capacity: int | None = None,
     ) -> Rendered:
         """Render rays, differentiably in the scene's parameters."""
         return self.renderer.render(
@@ -69,7 +70,8 @@ class Scene(nn.Module):
             shading=shading,
             num_active_levels=self.num_active_levels,
             with_normals=with_normals,
-            generator=generator,
+            jitter=jitter,
+            capacity=capacity,
         )
 
     def render_image(

@@ -30,7 +30,7 @@ class Shading:
     """
 
     mode: ShadingMode = "albedo"
-    light: tuple[float, float, float] | Float[Tensor, "3"] = (0.0, 0.0, 1.0)
+    light: tuple[float, float, float] | Float[Tensor, 3] = (0.0, 0.0, 1.0)
     ambient: float = 0.1
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,8 +10,23 @@ from torch import Tensor
 
 from realfusion.errors import NonFiniteError
 from realfusion.training.config import ReconstructionConfig
+from realfusion.training.graphs import GraphedUpdate
+from realfusion.training.launched import (
+    LaunchedStep,
+    NonFiniteTermError,
+    SampleOverflowError,
+)
 from realfusion.training.state import TrainState
-from realfusion.training.step import NonFiniteTermError, Task, train_step
+from realfusion.training.step import (
+    Task,
+    Update,
+    finish_step,
+    launch_step,
+    update_scene,
+)
+
+MAX_LAUNCHED = 2
+"""Steps that a device may be behind the host: enough never to wait for it."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +51,26 @@ class _Snapshot:
 
 
 def fit(
-    state: TrainState, task: Task, config: ReconstructionConfig
+    state: TrainState,
+    task: Task,
+    config: ReconstructionConfig,
+    *,
+    cuda_graphs: bool = True,
 ) -> Iterator[StepResult]:
     """Optimise the scene from where `state` stands to the last iteration.
 
     A non-finite term or gradient stops its step before it changes anything; the state
     returns to the last snapshot with lower learning rates and other random numbers.
 
+    A CUDA device is not waited for: a result is yielded when it arrives, up to
+    `MAX_LAUNCHED` steps after `state` went on. At snapshots and at the end, and always
+    on the CPU, the last result yielded is that of the state.
+
     Args:
         state: Changed in place; may be saved between two steps.
         task: Photo and prior.
         config: Settings of the reconstruction.
+        cuda_graphs: Use CUDA graphs where the scene is on CUDA and there is no prior.
 
     Yields:
         The result of each step, and of each recovery.
@@ -53,17 +78,33 @@ def fit(
     Raises:
         NonFiniteError: After too many recoveries.
     """
+    is_graphed = cuda_graphs and state.refused.is_cuda and task.prior is None
+    update: Update = GraphedUpdate() if is_graphed else update_scene
+    launched: deque[LaunchedStep] = deque()
     snapshot = _take_snapshot(state)
-    while state.step < config.iterations:
-        try:
-            terms = train_step(state, task, config)
-        except NonFiniteTermError as error:
-            message = _recover(state, snapshot, config, error)
-            yield StepResult(state.step, {}, message)
-            continue
-        if state.step % config.recovery.snapshot_interval == 0:
-            snapshot = _take_snapshot(state)
-        yield StepResult(state.step, terms)
+    while state.step < config.iterations or launched:
+        if state.step < config.iterations:
+            launched.append(launch_step(state, task, config, update))
+        at_snapshot = state.step % config.recovery.snapshot_interval == 0
+        must_settle = at_snapshot or state.step == config.iterations
+        while launched and (must_settle or _is_due(launched)):
+            step = launched.popleft()
+            try:
+                terms = finish_step(state, task, config, step)
+            except (NonFiniteTermError, SampleOverflowError) as error:
+                launched.clear()
+                message = str(error)
+                if isinstance(error, NonFiniteTermError):
+                    message = _recover(state, snapshot, config, error)
+                yield StepResult(state.step, {}, message)
+                continue
+            if at_snapshot and not launched:
+                snapshot = _take_snapshot(state)
+            yield StepResult(step.step + 1, terms)
+
+
+def _is_due(launched: deque[LaunchedStep]) -> bool:
+    return launched[0].has_arrived or len(launched) > MAX_LAUNCHED
 
 
 def _take_snapshot(state: TrainState) -> _Snapshot:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from realfusion import losses
-from realfusion.cameras.camera import Camera, Rays
-from realfusion.cameras.sampling import sample_camera
+from realfusion.cameras.camera import Rays
 from realfusion.fields.config import BackgroundMode
 from realfusion.priors.config import Prompt
 from realfusion.priors.protocol import DiffusionPrior
@@ -17,143 +19,191 @@ from realfusion.priors.score_distillation import (
 )
 from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
-from realfusion.rendering.shading import Shading, sample_shading
+from realfusion.rendering.shading import Shading
 from realfusion.training.config import (
     ObjectiveConfig,
     ReconstructionConfig,
     TermConfig,
 )
+from realfusion.training.draws import StepDraw
 from realfusion.training.photo import Photo
 from realfusion.training.schedules import term_weight
 
 Terms = dict[str, Tensor]
+TERM_NAMES = tuple(item.name for item in fields(ObjectiveConfig))
 
 
-def reconstruction_terms(
+@dataclass(frozen=True)
+class View:
+    """Rays of the scene and what lies behind it.
+
+    Attributes:
+        rendered: The object alone.
+        background: Colours behind it, [3] or [num_rays, 3].
+    """
+
+    rendered: Rendered
+    background: Tensor
+
+    @property
+    def rgb(self) -> Float[Tensor, "num_rays 3"]:
+        """Colours of the object over the background."""
+        return self.rendered.over(self.background)
+
+
+def render_photo(
     scene: Scene,
     photo: Photo,
     config: ReconstructionConfig,
-    generator: torch.Generator,
+    draw: StepDraw,
+    capacity: int | None = None,
+) -> View:
+    """Look through some pixels of the photo.
+
+    Args:
+        scene: What is optimised.
+        photo: The rays of all its pixels.
+        config: Background.
+        draw: The pixels, jitter and background.
+        capacity: Rows of samples; see `VolumeRenderer.render`.
+
+    Returns:
+        The pixels' rays.
+    """
+    rays = photo.rays.select(draw.pixels)
+    mode = config.background.reference_view
+    rendered = scene.render(
+        rays,
+        shading=Shading("albedo"),
+        with_normals=False,
+        jitter=draw.photo_jitter,
+        capacity=capacity,
+    )
+    return View(rendered, _background(scene, rays, mode, draw.photo_background))
+
+
+def render_views(
+    scene: Scene,
+    config: ReconstructionConfig,
+    draw: StepDraw,
+    capacity: int | None = None,
+) -> list[View]:
+    """Look at the scene from random sides.
+
+    Args:
+        scene: What is optimised.
+        config: Size of the views, shading and background.
+        draw: Cameras, light, jitter and backgrounds.
+        capacity: Rows of samples a view; see `VolumeRenderer.render`.
+
+    Returns:
+        The views, row by row from the top left.
+    """
+    views = []
+    for index in range(config.prior_views):
+        rays = draw.rays(index, config.prior_view_size)
+        mode = config.background.prior_views
+        background = _background(scene, rays, mode, draw.view_backgrounds[index])
+        rendered = scene.render(
+            rays,
+            shading=draw.shading(index, config.shading.ambient),
+            jitter=draw.view_jitter[index],
+            capacity=capacity,
+        )
+        views.append(View(rendered, background))
+    return views
+
+
+def reconstruction_terms(
+    view: View,
+    photo: Photo,
+    config: ReconstructionConfig,
+    pixels: Int64[Tensor, " num_pixels"],
 ) -> Terms:
     """The reference view must look like the photo, and be opaque where it is.
 
     Args:
-        scene: What is optimised.
-        photo: The photo and its rays.
-        config: Number of rays, background.
-        generator: CPU generator of pixels, jitter and background.
+        view: Pixels of the photo as the scene shows them.
+        photo: The photo.
+        config: Clipping of the terms.
+        pixels: Which pixels they are.
 
     Returns:
         The terms `image` and `mask`, scalar and unweighted.
     """
-    pixels = _choose_pixels(photo, config.reference_rays, generator)
-    rays = photo.rays.select(pixels)
-    mode = config.background.reference_view
-    background = _background(scene, rays, mode, config, generator)
-    rendered = scene.render(
-        rays, shading=Shading("albedo"), with_normals=False, generator=generator
-    )
-    rgb = _clipped(rendered.over(background), config.objective.image, config)
-    opacity = _clipped(rendered.opacity, config.objective.mask, config)
+    rgb = _clipped(view.rgb, config.objective.image, config)
+    opacity = _clipped(view.rendered.opacity, config.objective.mask, config)
+    target = photo.over(view.background.detach(), pixels)
     return {
-        "image": losses.image_loss(rgb, photo.over(background.detach(), pixels)),
+        "image": losses.image_loss(rgb, target),
         "mask": losses.mask_loss(opacity, photo.alpha[pixels]),
     }
 
 
 def prior_terms(
-    scene: Scene,
+    views: list[View],
     prior: DiffusionPrior | None,
     prompt: Prompt | None,
-    photo: Photo,
     config: ReconstructionConfig,
-    progress: float,
+    draw: StepDraw,
     generator: torch.Generator,
 ) -> Terms:
-    """Every other view must look right to the prior, and be a smooth, solid surface.
-
-    Without a prior the same views are rendered and regularised.
+    """Every other view must look right to the prior (DreamFusion, Eq. 3).
 
     Args:
-        scene: What is optimised.
-        prior: Judges the views; None leaves that term out.
+        views: The random views.
+        prior: Judges them; None leaves the term out.
         prompt: Describes the object; needed with a prior.
-        photo: Tells where the front is.
-        config: Cameras, shading, score distillation.
-        progress: Fraction of the run that is done, in [0, 1].
-        generator: CPU generator of all that is random.
+        config: Score distillation.
+        draw: The cameras of the views.
+        generator: CPU generator of noise and noise levels.
 
     Returns:
-        The terms `prior`, `normal_smoothness`, `orientation`, `entropy`, `sparsity`.
+        The term `prior`; nothing without a prior or while its weight is 0.
     """
-    size = config.prior_view_size
-    cameras, pictures, views = [], [], []
-    for _ in range(config.prior_views):
-        camera = sample_camera(config.cameras, generator)
-        shading = sample_shading(config.shading, progress, camera, generator)
-        rays = camera.rays(size, size, device=photo.alpha.device)
-        mode = config.background.prior_views
-        background = _background(scene, rays, mode, config, generator)
-        view = scene.render(rays, shading=shading, generator=generator)
-        pictures.append(view.over(background).T.reshape(3, size, size))
-        cameras.append(camera)
-        views.append(view)
-    terms = _regularisation_terms(views, config)
-    if prior is None or term_weight(config.objective.prior, progress) == 0.0:
-        return terms
+    weight = term_weight(config.objective.prior, draw.progress)
+    if prior is None or weight == 0.0:
+        return {}
     if prompt is None:
         raise ValueError("prompt must be given with a prior, got None")
-    images = torch.stack(pictures)
-    judged = _score_distillation(
-        prior, prompt, images, cameras, config, progress, generator
-    )
-    return {"prior": judged} | terms
-
-
-def weighted_sum(terms: Terms, config: ObjectiveConfig, progress: float) -> Tensor:
-    """The objective: one scalar for one backward pass."""
-    weighted = [
-        term_weight(getattr(config, name), progress) * value
-        for name, value in terms.items()
-    ]
-    return torch.stack(weighted).sum()
-
-
-def _score_distillation(
-    prior: DiffusionPrior,
-    prompt: Prompt,
-    images: Tensor,
-    cameras: list[Camera],
-    config: ReconstructionConfig,
-    progress: float,
-    generator: torch.Generator,
-) -> Tensor:
+    size = config.prior_view_size
+    images = torch.stack([view.rgb.T.reshape(3, size, size) for view in views])
     settings = config.score_distillation
     latents = _clipped(prior.encode(images), config.objective.prior, config)
     timesteps = sample_timesteps(
-        settings, progress, len(cameras), prior.num_train_timesteps, generator
+        settings, draw.progress, len(views), prior.num_train_timesteps, generator
     )
     judged = prior.noise_residual(
         latents.detach(),
-        prior.condition(prompt, cameras),
+        prior.condition(prompt, draw.cameras),
         timesteps=timesteps,
         guidance_scale=settings.guidance_scale,
         guidance_rescale=settings.guidance_rescale,
         generator=generator,
     )
     gradient = weighted_residual(settings, judged.residual, judged.alphas_cumprod)
-    return losses.score_distillation_loss(latents, gradient)
+    return {"prior": losses.score_distillation_loss(latents, gradient)}
 
 
-def _regularisation_terms(views: list[Rendered], config: ReconstructionConfig) -> Terms:
+def surface_terms(views: list[View], config: ReconstructionConfig) -> Terms:
+    """Every other view must be a smooth, solid surface.
+
+    Args:
+        views: The random views.
+        config: Clipping of the terms.
+
+    Returns:
+        The terms `normal_smoothness`, `orientation`, `entropy`, `sparsity`.
+    """
     size, objective = config.prior_view_size, config.objective
     named: dict[str, list[Tensor]] = {}
     for view in views:
-        normals = _clipped(view.normals, objective.normal_smoothness, config)
+        rendered = view.rendered
+        normals = _clipped(rendered.normals, objective.normal_smoothness, config)
         normals = normals.reshape(size, size, 3)
-        back_facing = _clipped(view.back_facing, objective.orientation, config)
-        uncertain = _clipped(view.opacity, objective.entropy, config)
-        opaque = _clipped(view.opacity, objective.sparsity, config)
+        back_facing = _clipped(rendered.back_facing, objective.orientation, config)
+        uncertain = _clipped(rendered.opacity, objective.entropy, config)
+        opaque = _clipped(rendered.opacity, objective.sparsity, config)
         values = {
             "normal_smoothness": losses.normal_smoothness_loss(normals),
             "orientation": losses.orientation_loss(back_facing),
@@ -165,6 +215,22 @@ def _regularisation_terms(views: list[Rendered], config: ReconstructionConfig) -
     return {name: torch.stack(values).mean() for name, values in named.items()}
 
 
+def weighted_sum(
+    terms: Terms, weights: Float[Tensor, " num_terms"]
+) -> Float[Tensor, ""]:
+    """The objective: one scalar for one backward pass.
+
+    Args:
+        terms: Some or all terms.
+        weights: Weights of all terms, in the order of `ObjectiveConfig`.
+
+    Returns:
+        Their weighted sum.
+    """
+    weight = dict(zip(TERM_NAMES, weights.unbind(), strict=True))
+    return torch.stack([weight[name] * terms[name] for name in terms]).sum()
+
+
 def _clipped(values: Tensor, term: TermConfig, config: ReconstructionConfig) -> Tensor:
     """The input of a term, behind that term's own gradient clipping."""
     if term.clip is None:
@@ -172,27 +238,12 @@ def _clipped(values: Tensor, term: TermConfig, config: ReconstructionConfig) -> 
     return losses.clip_gradient(values, term.clip * config.optimizer.loss_scale)
 
 
-def _choose_pixels(photo: Photo, count: int, generator: torch.Generator) -> Tensor:
-    total = len(photo.alpha)
-    if count >= total:
-        return torch.arange(total, device=photo.alpha.device)
-    picks = torch.randint(total, (count,), generator=generator)
-    return picks.to(photo.alpha.device)
-
-
 def _background(
-    scene: Scene,
-    rays: Rays,
-    mode: BackgroundMode,
-    config: ReconstructionConfig,
-    generator: torch.Generator,
+    scene: Scene, rays: Rays, mode: BackgroundMode, drawn: Tensor
 ) -> Tensor:
     """Colour behind the object, [3] or [num_rays, 3]."""
-    draws = torch.rand(4, generator=generator)
-    if mode == "learned":
-        if scene.background is None:
-            raise ValueError("a learned background needs a scene that has one")
-        return scene.background(rays.directions)
-    if mode == "random" and draws[3] < config.background.random_probability:
-        return draws[:3].to(rays.directions)
-    return torch.ones(3, device=rays.directions.device)
+    if mode != "learned":
+        return drawn
+    if scene.background is None:
+        raise ValueError("a learned background needs a scene that has one")
+    return scene.background(rays.directions)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from realfusion.fields.background import LearnedBackground
 from realfusion.fields.radiance_field import RadianceField
+from realfusion.rendering.capacity import SampleCapacity
 from realfusion.rendering.scene import Scene
 from realfusion.training.config import OptimizerConfig, ReconstructionConfig
 
@@ -24,6 +26,11 @@ class TrainState:
         step: Steps done.
         rate_scale: Product of the rate reductions after recoveries.
         recoveries: Times a non-finite number was recovered from.
+        refused: 1 on the device from the moment a step turns out unsound; no update
+            happens then, neither that step's nor those of steps launched behind it.
+        photo_capacity: Room for the samples of the photo's rays.
+        view_capacity: Room for the samples of a random view.
+        has_fixed_sizes: Whether these are used: on CUDA, so that it is not waited for.
     """
 
     def __init__(
@@ -42,7 +49,10 @@ class TrainState:
         """
         self.generator = torch.Generator().manual_seed(seed)
         self.scene = build_scene(config, self.generator).to(device)
-        self.optimizer = build_optimizer(self.scene, config.optimizer)
+        self.refused = torch.zeros((), device=device)
+        self.optimizer = build_optimizer(self.scene, config.optimizer, self.refused)
+        self.photo_capacity, self.view_capacity = SampleCapacity(), SampleCapacity()
+        self.has_fixed_sizes = self.refused.is_cuda
         self.averaged: Tensors = {
             name: parameter.detach().clone()
             for name, parameter in self.scene.named_parameters()
@@ -51,15 +61,21 @@ class TrainState:
         self.rate_scale = 1.0
         self.recoveries = 0
 
-    def update_average(self, decay: float) -> None:
-        """Move the averaged parameters towards the current ones, every step.
+    def set_rates(self, factor: float) -> None:
+        """Set all learning rates to their start times `factor`."""
+        for group in self.optimizer.param_groups:
+            rate = group["base_lr"] * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
-        The decay ramps up with the step, so that the random start is forgotten.
-        """
-        decay = min(decay, (1.0 + self.step) / (10.0 + self.step))
+    def update_average(self, share: Float[Tensor, ""]) -> None:
+        """Move the averaged parameters by a share towards the current ones."""
         targets = [self.averaged[name] for name, _ in self.scene.named_parameters()]
         sources = [parameter.detach() for parameter in self.scene.parameters()]
-        torch._foreach_lerp_(targets, sources, 1.0 - decay)
+        share = share * (1.0 - self.refused)
+        torch._foreach_lerp_(targets, sources, [share] * len(targets))
 
     def reset_average(self) -> None:
         """Restart the average at the current parameters."""
@@ -104,22 +120,32 @@ class TrainState:
         with torch.no_grad():
             for name, tensor in self.averaged.items():
                 tensor.copy_(tensors[f"averaged.{name}"])
-        self.optimizer.state.clear()
         for name, parameter in self.scene.named_parameters():
             prefix = f"optimizer.{name}."
-            state = {
-                key.removeprefix(prefix): tensor.detach().clone()
+            saved = {
+                key.removeprefix(prefix): tensor
                 for key, tensor in tensors.items()
                 if key.startswith(prefix)
             }
-            if state:
-                self.optimizer.state[parameter] = {
-                    key: value if key == "step" else value.to(parameter.device)
-                    for key, value in state.items()
-                }
+            self._load_moments(parameter, saved)
+        self.refused.zero_()
         self.step = int(numbers["step"])
         self.rate_scale = float(numbers["rate_scale"])
         self.recoveries = int(numbers["recoveries"])
+
+    def _load_moments(self, parameter: Tensor, saved: Tensors) -> None:
+        """Take over the optimiser's state of one parameter, in place where it has one.
+
+        CUDA graphs know these tensors by their addresses.
+        """
+        moments = self.optimizer.state[parameter]
+        for key in moments.keys() - saved.keys():
+            moments[key].zero_()  # as they are before the first step
+        for key, value in saved.items():
+            if key in moments:
+                moments[key].copy_(value)
+            else:
+                moments[key] = value.detach().to(parameter.device, copy=True)
 
     def _check_shapes(self, tensors: Tensors) -> None:
         for name, parameter in self.scene.named_parameters():
@@ -150,8 +176,20 @@ def build_scene(config: ReconstructionConfig, generator: torch.Generator) -> Sce
     )
 
 
-def build_optimizer(scene: Scene, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW with one group for the networks and one for the grid."""
+def build_optimizer(
+    scene: Scene, config: OptimizerConfig, refused: Float[Tensor, ""]
+) -> torch.optim.Optimizer:
+    """Adam or AdamW with one group for the networks and one for the grid.
+
+    Args:
+        scene: Its parameters are optimised.
+        config: Kind, rates and moments; the loss scale is divided out of gradients.
+        refused: Where this is 1 a step changes nothing. It is read on the device, as
+            the gradient scaler of torch's mixed precision has it.
+
+    Returns:
+        The optimiser. On CUDA its rates are tensors, which a CUDA graph can read.
+    """
     grid: list[torch.nn.Parameter] = []
     networks: list[torch.nn.Parameter] = []
     for name, parameter in scene.named_parameters():
@@ -159,16 +197,31 @@ def build_optimizer(scene: Scene, config: OptimizerConfig) -> torch.optim.Optimi
     groups = [
         {
             "params": networks,
-            "lr": config.learning_rate,
+            "lr": _rate(config.learning_rate, refused.device),
             "base_lr": config.learning_rate,
             "weight_decay": config.weight_decay,
         },
         {
             "params": grid,
-            "lr": config.grid_learning_rate,
+            "lr": _rate(config.grid_learning_rate, refused.device),
             "base_lr": config.grid_learning_rate,
             "weight_decay": 0.0,
         },
     ]
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[config.kind](groups, betas=config.betas, eps=config.eps, fused=True)
+    optimizer = kinds[config.kind](
+        groups,
+        betas=config.betas,
+        eps=config.eps,
+        fused=True,
+        capturable=refused.is_cuda,
+    )
+    optimizer.found_inf = refused
+    if config.loss_scale != 1.0:
+        scale = torch.tensor(config.loss_scale, device=refused.device)
+        optimizer.grad_scale = scale
+    return optimizer
+
+
+def _rate(value: float, device: torch.device) -> float | Tensor:
+    return torch.tensor(value, device=device) if device.type == "cuda" else value

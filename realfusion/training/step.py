@@ -1,4 +1,11 @@
-"""One training step: terms, weighted sum, one backward, update."""
+"""One training step: terms, weighted sum, one backward, update.
+
+A step is launched and finished. Launching draws all random numbers on the host and
+hands everything else to the device; finishing reads what came of it. In between the
+host is free to launch the next step. A step that is not sound (a number is not finite,
+or samples did not fit) calls off its own update and those of the steps behind it, on
+the device; finishing it then finds the parameters as they were before it.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +19,29 @@ from torch import Tensor
 
 from realfusion.priors.config import Prompt
 from realfusion.priors.protocol import DiffusionPrior
+from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
 from realfusion.training.config import ReconstructionConfig
+from realfusion.training.draws import StepDraw, draw_step
+from realfusion.training.launched import (
+    LaunchedStep,
+    NonFiniteTermError,
+    Outcome,
+    SampleOverflowError,
+    send_home,
+)
 from realfusion.training.objective import (
     Terms,
     prior_terms,
     reconstruction_terms,
+    render_photo,
+    render_views,
+    surface_terms,
     weighted_sum,
 )
 from realfusion.training.photo import Photo
 from realfusion.training.schedules import active_levels, rate_factor
 from realfusion.training.state import TrainState
-
-
-class NonFiniteTermError(ArithmeticError):
-    """A loss term, or the gradient it caused, is NaN or infinite."""
-
-    def __init__(self, term: str, kind: str, step: int) -> None:
-        """Name the culprit.
-
-        Args:
-            term: Name of the term.
-            kind: `value` or `gradient`.
-            step: The step it happened in.
-        """
-        super().__init__(
-            f"the {kind} of the term '{term}' at step {step} is not finite"
-        )
-        self.term, self.kind, self.step = term, kind, step
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Task:
     photo: Photo
     prior: DiffusionPrior | None = None
     prompt: Prompt | None = None
+
+
+Update = Callable[[TrainState, Task, ReconstructionConfig, StepDraw], Outcome]
 
 
 def train_step(
@@ -68,46 +73,143 @@ def train_step(
         NonFiniteTermError: A term or a gradient is not finite; the parameters are as
             before the step.
     """
-    progress = state.step / config.iterations
-    scene = state.scene
-    scene.num_active_levels = active_levels(
-        config.coarse_to_fine, config.field.num_levels, progress
-    )
-    if state.step % config.renderer.occupancy_interval == 0:
-        warm = state.step < config.renderer.occupancy_warmup
-        scene.update_occupancy(every_cell=warm, generator=state.generator)
+    while True:
+        launched = launch_step(state, task, config)
+        try:
+            return finish_step(state, task, config, launched)
+        except SampleOverflowError:
+            continue
 
-    before = state.generator.get_state()
-    terms = compute_terms(state, task, config, progress)
-    for name, value in terms.items():
-        if not math.isfinite(value.item()):
-            raise NonFiniteTermError(name, "value", state.step)
-    loss = weighted_sum(terms, config.objective, progress)
+
+def update_scene(
+    state: TrainState, task: Task, config: ReconstructionConfig, draw: StepDraw
+) -> Outcome:
+    """Render, judge, sum, one backward pass, one update (RealFusion, Eq. 5).
+
+    All of this is the device's work, whose results the host does not look at.
+
+    Args:
+        state: Parameters, moments and averages change, if the step is sound.
+        task: Photo and prior.
+        config: Settings of the reconstruction.
+        draw: Everything random or scheduled.
+
+    Returns:
+        What came of it.
+    """
+    draw = draw.to(state.refused.device)
+    terms, rendered = compute_terms(state, task, config, draw)
+    loss = weighted_sum(terms, draw.weights)
     state.optimizer.zero_grad(set_to_none=True)
     (loss * config.optimizer.loss_scale).backward()
-    if not _gradients_are_finite(scene):
-        culprit = _find_culprit(state, task, config, progress, before)
-        raise NonFiniteTermError(culprit, "gradient", state.step)
 
-    _unscale_gradients(scene, config.optimizer.loss_scale)
-    factor = state.rate_scale * rate_factor(config.optimizer, progress)
-    for group in state.optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
+    numbers = torch.stack([*terms.values(), loss, _gradient_sum(state.scene)]).detach()
+    overflowed = torch.stack([each.overflowed for each in rendered]).any()
+    is_sound = numbers.isfinite().all() & ~overflowed
+    torch.maximum(state.refused, 1.0 - is_sound.float(), out=state.refused)
     state.optimizer.step()
-    state.step += 1
-    state.update_average(config.optimizer.ema_decay)
-    return {name: value.item() for name, value in terms.items()} | {"loss": loss.item()}
+    state.update_average(draw.average_share)
+    photo_samples, *view_samples = [each.num_wanted for each in rendered]
+    samples = [overflowed, photo_samples, torch.stack(view_samples).max()]
+    numbers = torch.cat([numbers, torch.stack([n.double() for n in samples])])
+    return Outcome(tuple(terms), numbers)
 
 
 def compute_terms(
-    state: TrainState, task: Task, config: ReconstructionConfig, progress: float
-) -> Terms:
-    """All terms of the objective at this step (RealFusion, Eq. 5)."""
-    scene, generator = state.scene, state.generator
-    terms = reconstruction_terms(scene, task.photo, config, generator)
-    return terms | prior_terms(
-        scene, task.prior, task.prompt, task.photo, config, progress, generator
+    state: TrainState, task: Task, config: ReconstructionConfig, draw: StepDraw
+) -> tuple[Terms, list[Rendered]]:
+    """All terms of the objective at this step, and the renderings, the photo's first.
+
+    Args:
+        state: The scene, and the generator of the prior's noise.
+        task: Photo and prior.
+        config: Settings of the reconstruction.
+        draw: Everything else that is random, on the scene's device.
+    """
+    scene, photo_rows, view_rows = state.scene, None, None
+    if state.has_fixed_sizes:
+        photo_rows, view_rows = state.photo_capacity.rows, state.view_capacity.rows
+    seen = render_photo(scene, task.photo, config, draw, photo_rows)
+    views = render_views(scene, config, draw, view_rows)
+    terms = reconstruction_terms(seen, task.photo, config, draw.pixels)
+    terms |= prior_terms(views, task.prior, task.prompt, config, draw, state.generator)
+    terms |= surface_terms(views, config)
+    return terms, [view.rendered for view in (seen, *views)]
+
+
+def launch_step(
+    state: TrainState,
+    task: Task,
+    config: ReconstructionConfig,
+    update: Update = update_scene,
+) -> LaunchedStep:
+    """Give one step to the device, without waiting for it.
+
+    Args:
+        state: Changed in place.
+        task: Photo and prior.
+        config: Settings of the reconstruction.
+        update: The device's work: `update_scene`, or its repetition by CUDA graphs.
+
+    Returns:
+        The step. Steps must be finished in the order of their launch.
+    """
+    step = state.step
+    _set_active_levels(state, config)
+    if step % config.renderer.occupancy_interval == 0:
+        warm = step < config.renderer.occupancy_warmup
+        state.scene.update_occupancy(every_cell=warm, generator=state.generator)
+    draw = draw_step(task.photo, config, step, state.generator)
+    random_before = state.generator.get_state()
+    state.set_rates(state.rate_scale * rate_factor(config.optimizer, draw.progress))
+    outcome = update(state, task, config, draw)
+    state.step += 1
+    random_after = state.generator.get_state()
+    numbers, arrival = send_home(outcome.numbers)
+    return LaunchedStep(
+        step, draw, outcome.names, numbers, arrival, random_before, random_after
     )
+
+
+def finish_step(
+    state: TrainState, task: Task, config: ReconstructionConfig, launched: LaunchedStep
+) -> dict[str, float]:
+    """Read what came of a step, and check it.
+
+    Args:
+        state: As `launch_step` left it, perhaps with more steps launched since.
+        task: Photo and prior.
+        config: Settings of the reconstruction.
+        launched: The step.
+
+    Returns:
+        The unweighted terms, and their weighted sum as `loss`.
+
+    Raises:
+        NonFiniteTermError: A term or a gradient is not finite.
+        SampleOverflowError: The samples did not fit. In both cases the state is as
+            before the step, but for the random numbers, which went on; steps launched
+            behind it did nothing and must be dropped.
+    """
+    answer = launched.read()
+    if state.has_fixed_sizes:
+        state.photo_capacity.observe(answer.photo_samples)
+        state.view_capacity.observe(answer.view_samples)
+    if answer.has_overflowed:
+        _step_back(state, config, launched)
+        raise SampleOverflowError(
+            f"the samples of step {launched.step} did not fit; again with room for "
+            f"{state.photo_capacity.rows} and {state.view_capacity.rows}"
+        )
+    for name, value in answer.terms.items():
+        if not math.isfinite(value):
+            _step_back(state, config, launched)
+            raise NonFiniteTermError(name, "value", launched.step)
+    if not math.isfinite(answer.gradient):
+        _step_back(state, config, launched)
+        culprit = _find_culprit(state, task, config, launched)
+        raise NonFiniteTermError(culprit, "gradient", launched.step)
+    return answer.terms
 
 
 @contextmanager
@@ -130,44 +232,46 @@ def _assign(
         parameter.copy_(values[name])
 
 
-def _unscale_gradients(scene: Scene, loss_scale: float) -> None:
-    if loss_scale != 1.0:
-        gradients = [p.grad for p in scene.parameters() if p.grad is not None]
-        torch._foreach_div_(gradients, loss_scale)
+def _set_active_levels(state: TrainState, config: ReconstructionConfig) -> None:
+    state.scene.num_active_levels = active_levels(
+        config.coarse_to_fine, config.field.num_levels, state.step / config.iterations
+    )
 
 
-def _gradients_are_finite(scene: Scene) -> bool:
+def _gradient_sum(scene: Scene) -> Tensor:
+    """Finite only if every gradient is.
+
+    Gradients so large that only their sum overflows could not be used either: their
+    squares, the second moments, overflow long before.
+    """
     gradients = [p.grad for p in scene.parameters() if p.grad is not None]
-    # One sum a tensor: it is finite only if all of them are, or overflows, which the
-    # second look then clears.
-    if torch.stack([g.sum() for g in gradients]).isfinite().all():
-        return True
-    return all(bool(gradient.isfinite().all()) for gradient in gradients)
+    return torch.stack([gradient.sum() for gradient in gradients]).sum()
+
+
+def _step_back(
+    state: TrainState, config: ReconstructionConfig, launched: LaunchedStep
+) -> None:
+    """Undo the launch of a refused step and of all behind it."""
+    state.step = launched.step
+    state.generator.set_state(launched.random_after)
+    state.refused.zero_()
+    _set_active_levels(state, config)
 
 
 def _find_culprit(
-    state: TrainState,
-    task: Task,
-    config: ReconstructionConfig,
-    progress: float,
-    generator_state: Tensor,
+    state: TrainState, task: Task, config: ReconstructionConfig, launched: LaunchedStep
 ) -> str:
     """Replay the step a term at a time: which one has the non-finite gradient?"""
-    after = state.generator.get_state()
-    recompute: Callable[[], Terms] = lambda: compute_terms(  # noqa: E731
-        state, task, config, progress
-    )
-    state.generator.set_state(generator_state)
-    names = list(recompute())
+    draw = launched.draw.to(state.refused.device)
     culprit = "sum of all"
-    for name in names:
-        state.generator.set_state(generator_state)
+    for name in launched.names:
+        state.generator.set_state(launched.random_before)
         state.optimizer.zero_grad(set_to_none=True)
-        only = {name: recompute()[name]}
-        weighted_sum(only, config.objective, progress).backward()
-        if not _gradients_are_finite(state.scene):
+        terms, _ = compute_terms(state, task, config, draw)
+        weighted_sum({name: terms[name]}, draw.weights).backward()
+        if not _gradient_sum(state.scene).isfinite():
             culprit = name
             break
     state.optimizer.zero_grad(set_to_none=True)
-    state.generator.set_state(after)
+    state.generator.set_state(launched.random_after)
     return culprit

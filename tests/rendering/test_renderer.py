@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from realfusion.cameras.camera import Camera
+from realfusion.fields.config import FieldConfig
+from realfusion.fields.radiance_field import RadianceField
+from realfusion.ops.radiance_field import FieldSamples
 from realfusion.rendering.config import RendererConfig
 from realfusion.rendering.renderer import VolumeRenderer
 from realfusion.rendering.scene import Scene
@@ -14,6 +17,20 @@ from realfusion.rendering.shading import Shading
 
 SIZE = 33
 CENTRE = (SIZE * SIZE) // 2
+
+
+class InsideOut(torch.nn.Module):
+    """A field whose normals point inwards, by a sign that can be learned."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.sign = torch.nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, positions, *, num_active_levels=None, with_normals=True):
+        samples = self.inner(positions)
+        normals = -self.sign * samples.normals
+        return FieldSamples(samples.densities, samples.albedo, normals)
 
 
 def test_silhouette_depth_colour_and_normal_of_a_ball(ball_scene):
@@ -59,18 +76,58 @@ def test_gradients_reach_the_field(ball_scene):
     assert ball_scene.field.log_density.grad.isfinite()
 
 
-def test_jitter_moves_samples_and_follows_the_generator(ball_scene):
+def test_jitter_moves_samples(ball_scene):
     rays = Camera().rays(9, 9)
-    images = [
-        ball_scene.render(
-            rays,
-            shading=Shading("albedo"),
-            generator=torch.Generator().manual_seed(seed),
-        ).depth
-        for seed in (0, 0, 1)
+    depths = [
+        ball_scene.render(rays, shading=Shading("albedo"), jitter=jitter).depth
+        for jitter in (None, torch.full((81,), 0.5), torch.full((81,), 0.9))
     ]
-    assert torch.equal(images[0], images[1])
-    assert not torch.equal(images[0], images[2])
+    assert torch.equal(depths[0], depths[1])
+    hits = depths[0] > 0
+    shift = 0.4 * ball_scene.renderer.step_size
+    assert (depths[2] - depths[0])[hits].abs().max() < 4 * shift
+    assert not torch.equal(depths[0], depths[2])
+
+
+@pytest.mark.parametrize("normals", ["analytic", "central", "tetrahedral"])
+def test_padded_samples_change_neither_values_nor_gradients(settings, normals):
+    results = []
+    for capacity in (None, 40_000):
+        field = RadianceField(
+            FieldConfig(num_levels=4, log2_table_size=12, normals=normals),
+            generator=torch.Generator().manual_seed(0),
+        )
+        scene = Scene(field, config=settings, bound=field.config.bound)
+        scene.update_occupancy(
+            every_cell=True, generator=torch.Generator().manual_seed(0)
+        )
+        rays = Camera(fov_y_deg=20.0).rays(9, 9)
+        view = scene.render(rays, shading=Shading("lambertian"), capacity=capacity)
+        (view.rgb.sum() + view.normals.sum() + view.back_facing.sum()).backward()
+        grads = [parameter.grad for parameter in field.parameters()]
+        results.append([view.rgb, view.depth, view.back_facing, *grads])
+    assert view.num_samples == 40_000 > int(view.num_wanted) > 0
+    assert not view.overflowed
+    torch.testing.assert_close(*results)
+
+
+def test_overflow_of_padded_samples_is_told_on_the_device(ball_scene):
+    view = ball_scene.render(Camera().rays(9, 9), shading=Shading("albedo"), capacity=8)
+    assert view.overflowed
+    assert int(view.num_wanted) > 8
+
+
+def test_back_facing_weighs_normals_by_what_is_seen(ball_scene):
+    """Sum of weight times squared cosine; the weights have no gradient."""
+    ball_scene.field = InsideOut(ball_scene.field)
+    camera = Camera()
+    view = ball_scene.render(camera.rays(9, 9), shading=Shading("albedo"))
+    towards = (camera.position() / camera.radius).float()
+    assert view.back_facing[40].item() == pytest.approx(1.0, abs=0.05)
+    assert (view.normals[40] @ towards).item() == pytest.approx(-1.0, abs=0.05)
+    view.back_facing.sum().backward()
+    assert ball_scene.field.inner.log_density.grad is None
+    assert ball_scene.field.sign.grad > 0
 
 
 def test_overflow_is_reported_and_cured(ball_scene, settings):

@@ -15,6 +15,7 @@ from realfusion.training.checkpoint import (
 )
 from realfusion.training.fit import fit
 from realfusion.training.history import History
+from realfusion.training.launched import LaunchedStep
 from realfusion.training.state import TrainState
 from realfusion.training.step import Task
 
@@ -144,6 +145,55 @@ def test_a_single_failure_is_recovered_from(config, task):
     assert state.step == config.iterations
     assert state.rate_scale == recovery.rate_factor
     assert all(p.isfinite().all() for p in state.scene.parameters())
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """As on a device that never answers before it must."""
+    monkeypatch.setattr(LaunchedStep, "has_arrived", property(lambda self: False))
+
+
+def test_late_results_come_in_order_and_in_time(config, task, late):
+    recovery = dataclasses.replace(config.recovery, snapshot_interval=8)
+    config = dataclasses.replace(config, recovery=recovery)
+    state, steps = TrainState(config, seed=0), []
+    for result in fit(state, task, config):
+        steps.append(result.step)
+        assert state.step - result.step <= 2
+        if result.step in (8, 16, 20):
+            assert state.step == result.step, "a snapshot is of a step that is known"
+    assert steps == list(range(1, 21))
+
+
+@pytest.mark.parametrize("fail_at", [None, 9])
+def test_late_results_are_the_same(config, task, late, monkeypatch, fail_at):
+    """How far a device lags behind decides neither losses nor recoveries."""
+    recovery = dataclasses.replace(config.recovery, snapshot_interval=4)
+    config = dataclasses.replace(config, recovery=recovery)
+    runs = []
+    for is_late in (True, False):
+        if not is_late:
+            monkeypatch.undo()
+        prior = type(task.prior)()
+        prior.fail_at = fail_at
+        state = TrainState(config, seed=0)
+        results = list(fit(state, Task(task.photo, prior, Prompt()), config))
+        runs.append((results, state.scene.field.table.detach()))
+    assert runs[0][0] == runs[1][0]
+    assert torch.equal(runs[0][1], runs[1][1])
+
+
+def test_a_state_is_loaded_in_place(config, task):
+    """CUDA graphs know parameters and moments by their addresses."""
+    fresh, state = TrainState(config, seed=0), TrainState(config, seed=0)
+    start = {name: tensor.clone() for name, tensor in fresh.tensors().items()}
+    curve(state, task, config, stop=3)
+    addresses = {name: tensor.data_ptr() for name, tensor in state.tensors().items()}
+    state.load(start, fresh.numbers())
+    for name, tensor in state.tensors().items():
+        if name != "generator":
+            assert tensor.data_ptr() == addresses[name], name
+    assert curve(state, task, config) == curve(fresh, task, config)
 
 
 def test_it_gives_up_clearly_when_nothing_helps(config, task, monkeypatch):

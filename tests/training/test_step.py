@@ -9,13 +9,18 @@ import torch
 from realfusion.cameras.view_direction import ViewDirection, view_direction
 from realfusion.priors.config import Prompt
 from realfusion.training.config import TermConfig
-from realfusion.training.objective import prior_terms, weighted_sum
+from realfusion.training.draws import draw_step
+from realfusion.training.launched import SampleOverflowError
+from realfusion.training.objective import TERM_NAMES, weighted_sum
+from realfusion.training.schedules import term_weights
 from realfusion.training.state import TrainState
 from realfusion.training.step import (
     NonFiniteTermError,
     Task,
     averaged_parameters,
     compute_terms,
+    finish_step,
+    launch_step,
     train_step,
 )
 
@@ -61,7 +66,8 @@ def test_every_term_reaches_the_density(config, task, name):
     config = dataclasses.replace(config, shading=shading)
     state = TrainState(config, seed=0)
     state.scene.update_occupancy(every_cell=True, generator=state.generator)
-    terms = compute_terms(state, task, config, 0.5)
+    draw = draw_step(task.photo, config, config.iterations // 2, state.generator)
+    terms, _ = compute_terms(state, task, config, draw)
     terms[name].backward()
     gradients = torch.cat(
         [state.scene.field.b3.grad.flatten(), state.scene.field.w3.grad.flatten()]
@@ -74,15 +80,8 @@ def test_the_prompt_belongs_to_the_view_that_is_rendered(config, photo, grey_pri
     """Defect 2 of the original release: views were judged with the front prompt."""
     state = TrainState(config, seed=1)
     for _ in range(16):
-        prior_terms(
-            state.scene,
-            grey_prior,
-            Prompt(),
-            photo,
-            config,
-            0.5,
-            state.generator,
-        )
+        draw = draw_step(photo, config, 10, state.generator)
+        compute_terms(state, Task(photo, grey_prior, Prompt()), config, draw)
     cameras = [camera for batch in grey_prior.seen for camera in batch]
     kinds = {view_direction(camera, photo.camera) for camera in cameras}
     assert {ViewDirection.FRONT, ViewDirection.SIDE, ViewDirection.BACK} <= kinds
@@ -103,9 +102,10 @@ def test_prompts_name_the_cameras_whose_rays_were_cast(
         return render(rays, **options)
 
     monkeypatch.setattr(state.scene, "render", watched)
-    prior_terms(state.scene, grey_prior, Prompt(), photo, config, 0.5, state.generator)
+    draw = draw_step(photo, config, 10, state.generator)
+    compute_terms(state, Task(photo, grey_prior, Prompt()), config, draw)
     (cameras,) = grey_prior.seen
-    positions = [camera.position().float() for camera in cameras]
+    positions = [camera.position().float() for camera in (photo.camera, *cameras)]
     torch.testing.assert_close(torch.stack(origins), torch.stack(positions))
 
 
@@ -132,8 +132,10 @@ def test_weights_follow_the_progress(config):
         config.objective, image=TermConfig(initial=1.0, final=3.0)
     )
     terms = {"image": torch.tensor(2.0)}
-    assert weighted_sum(terms, objective, 0.0) == 2.0
-    assert weighted_sum(terms, objective, 0.5) == 4.0
+    for progress, expected in ((0.0, 2.0), (0.5, 4.0)):
+        weights = term_weights(objective, progress)
+        assert tuple(weights) == TERM_NAMES
+        assert weighted_sum(terms, torch.tensor(list(weights.values()))) == expected
 
 
 def test_a_non_finite_value_names_its_term_and_changes_nothing(config, task):
@@ -163,6 +165,56 @@ def test_a_non_finite_gradient_names_its_term(config, task, monkeypatch):
     with pytest.raises(NonFiniteTermError, match="gradient of the term 'prior'"):
         train_step(state, task, config)
     assert torch.equal(before, state.scene.field.w1)
+
+
+def test_an_unsound_step_calls_off_those_launched_behind_it(config, task):
+    """A device runs ahead of the host, which learns of a failure some steps later."""
+    state, expected = TrainState(config, seed=0), TrainState(config, seed=0)
+    train_step(state, task, config)
+    train_step(expected, Task(task.photo, type(task.prior)(), Prompt()), config)
+    task.prior.fail_at = 2
+    first, second, third = (launch_step(state, task, config) for _ in range(3))
+    assert state.step == 4
+    assert not second.read().has_overflowed
+    with pytest.raises(NonFiniteTermError, match="'prior' at step 1 is not finite"):
+        finish_step(state, task, config, first)
+    assert third.read().terms["loss"] > 0.0
+    before, after = expected.tensors(), state.tensors()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"generator"}
+    assert torch.equal(after["generator"], first.random_after)
+    assert state.step == 1
+    assert train_step(state, task, config)["loss"] > 0.0
+    assert state.optimizer.state[state.scene.field.w1]["step"] == 2
+
+
+def test_fixed_sizes_change_nothing(config, task):
+    """Padded samples give the terms and, after some steps, the parameters of exact."""
+    exact, padded = TrainState(config, seed=0), TrainState(config, seed=0)
+    padded.has_fixed_sizes = True
+    for _ in range(5):
+        terms = train_step(padded, task, config)
+        assert terms == pytest.approx(train_step(exact, task, config), rel=1e-5)
+    assert padded.photo_capacity.rows is not None
+    torch.testing.assert_close(padded.scene.field.w1, exact.scene.field.w1)
+    torch.testing.assert_close(padded.scene.field.table, exact.scene.field.table)
+
+
+def test_samples_that_do_not_fit_are_given_room(config, task):
+    state = TrainState(config, seed=0)
+    state.has_fixed_sizes = True
+    train_step(state, task, config)
+    state.view_capacity.rows = 64
+    before = state.scene.field.w1.detach().clone()
+    launched = launch_step(state, task, config)
+    with pytest.raises(SampleOverflowError, match="step 1 did not fit"):
+        finish_step(state, task, config, launched)
+    assert state.step == 1
+    assert torch.equal(before, state.scene.field.w1), "black rays teach nothing"
+    assert state.view_capacity.rows > launched.read().view_samples
+    train_step(state, task, config)
+    assert state.step == 2
+    assert not torch.equal(before, state.scene.field.w1)
 
 
 def test_average_is_updated_every_step(config, task):

@@ -58,16 +58,16 @@ def visible_samples(
             ends[ends <= capacity].amax(dim=0) if bool((ends <= capacity).any()) else 0,
         )
     kept = keep.nonzero().flatten()
-    rows = [samples.positions, samples.t, samples.deltas, samples.ray_indices]
-    rows = [row[kept] for row in rows]
-    if pad_to_capacity:
-        assert capacity is not None
-        missing = capacity - len(kept)
-        rows = [
-            torch.cat([row, row.new_zeros(missing, *row.shape[1:])]) for row in rows
-        ]
+    num_padded = capacity - len(kept) if pad_to_capacity and capacity is not None else 0
+
+    def take(rows: Tensor) -> Tensor:
+        return torch.cat([rows[kept], rows.new_zeros(num_padded, *rows.shape[1:])])
+
     return RaySamples(
-        *rows,
+        positions=take(samples.positions),
+        t=take(samples.t),
+        deltas=take(samples.deltas),
+        ray_indices=take(samples.ray_indices),
         ray_offsets=torch.cat([ends.new_zeros(1), ends]),
         num_requested=counts.sum(),
     )

@@ -1,0 +1,113 @@
+"""A step on its way: what the device was given, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from realfusion.training.draws import StepDraw
+
+
+class NonFiniteTermError(ArithmeticError):
+    """A loss term, or the gradient it caused, is NaN or infinite."""
+
+    def __init__(self, term: str, kind: str, step: int) -> None:
+        """Name the culprit.
+
+        Args:
+            term: Name of the term.
+            kind: `value` or `gradient`.
+            step: The step it happened in.
+        """
+        super().__init__(
+            f"the {kind} of the term '{term}' at step {step} is not finite"
+        )
+        self.term, self.kind, self.step = term, kind, step
+
+
+class SampleOverflowError(RuntimeError):
+    """The samples of a step did not fit; the next attempt has room for them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a step, still on the device.
+
+    Attributes:
+        names: The terms, in order.
+        numbers: Float64: the terms, `loss`, the sum of the scaled gradient, whether
+            samples overflowed, and how many the photo's rays and the hungriest of the
+            views wanted.
+    """
+
+    names: tuple[str, ...]
+    numbers: Float[Tensor, " num_terms_plus_5"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An `Outcome` as the host reads it.
+
+    Attributes:
+        terms: The unweighted terms, and their weighted sum as `loss`.
+        gradient: Sum of the scaled gradient; finite if every part of it is.
+        has_overflowed: Whether samples did not fit.
+        photo_samples: Samples that the photo's rays wanted.
+        view_samples: The most samples that a random view wanted.
+    """
+
+    terms: dict[str, float]
+    gradient: float
+    has_overflowed: bool
+    photo_samples: int
+    view_samples: int
+
+
+@dataclass(frozen=True)
+class LaunchedStep:
+    """A step that the device has been given.
+
+    Attributes:
+        step: Steps done before it.
+        draw: Its random numbers, on the CPU.
+        names: Its terms.
+        numbers: As of `Outcome`, in host memory once they have arrived.
+        arrival: The event of their arrival; None where there is nothing to wait for.
+        random_before: State of the generator after the draw, before the prior's noise.
+        random_after: State of the generator after the step.
+    """
+
+    step: int
+    draw: StepDraw
+    names: tuple[str, ...]
+    numbers: Tensor
+    arrival: torch.cuda.Event | None
+    random_before: Tensor
+    random_after: Tensor
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether `read` would not wait."""
+        return self.arrival is None or self.arrival.query()
+
+    def read(self) -> Answer:
+        """What came of the step, after waiting for it if need be."""
+        if self.arrival is not None:
+            self.arrival.synchronize()
+        *values, gradient, overflowed, photo, views = self.numbers.tolist()
+        terms = dict(zip((*self.names, "loss"), values, strict=True))
+        return Answer(terms, gradient, overflowed > 0.0, int(photo), int(views))
+
+
+def send_home(numbers: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+    """Numbers on their way to the host, and the event of their arrival."""
+    if not numbers.is_cuda:
+        return numbers, None
+    # To page-locked memory, which torch allocates for copies that are not waited for.
+    arriving = numbers.to("cpu", non_blocking=True)
+    arrival = torch.cuda.Event()
+    arrival.record()
+    return arriving, arrival
