@@ -26,7 +26,8 @@ from realfusion.training.step import (
 )
 
 MAX_LAUNCHED = 2
-"""Steps that a device may be behind the host: enough never to wait for it."""
+"""Steps that a host which runs ahead leaves unread: enough never to wait. Always so
+many, not those that happen to be unfinished, so that a run does not depend on time."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ def fit(
     A non-finite term or gradient stops its step before it changes anything; the state
     returns to the last snapshot with lower learning rates and other random numbers.
 
-    A CUDA device is not waited for: a result is yielded when it arrives, up to
-    `MAX_LAUNCHED` steps after `state` went on. At snapshots and at the end, and always
-    on the CPU, the last result yielded is that of the state.
+    A CUDA device is not waited for: a result is yielded when `state` is `MAX_LAUNCHED`
+    steps further. At snapshots and at the end, and always on the CPU, the last result
+    yielded is that of the state.
 
     Args:
         state: Changed in place; may be saved between two steps.
@@ -80,6 +81,7 @@ def fit(
     """
     is_graphed = cuda_graphs and state.refused.is_cuda and task.prior is None
     update: Update = GraphedUpdate() if is_graphed else update_scene
+    max_launched = MAX_LAUNCHED if state.runs_ahead else 0
     launched: deque[LaunchedStep] = deque()
     snapshot = _take_snapshot(state)
     while state.step < config.iterations or launched:
@@ -87,7 +89,7 @@ def fit(
             launched.append(launch_step(state, task, config, update))
         at_snapshot = state.step % config.recovery.snapshot_interval == 0
         must_settle = at_snapshot or state.step == config.iterations
-        while launched and (must_settle or _is_due(launched)):
+        while launched and (must_settle or len(launched) > max_launched):
             step = launched.popleft()
             try:
                 terms = finish_step(state, task, config, step)
@@ -101,10 +103,6 @@ def fit(
             if at_snapshot and not launched:
                 snapshot = _take_snapshot(state)
             yield StepResult(step.step + 1, terms)
-
-
-def _is_due(launched: deque[LaunchedStep]) -> bool:
-    return launched[0].has_arrived or len(launched) > MAX_LAUNCHED
 
 
 def _take_snapshot(state: TrainState) -> _Snapshot:

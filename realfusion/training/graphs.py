@@ -8,6 +8,8 @@ nothing, is ahead of it anyway.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -98,7 +100,22 @@ class GraphedUpdate:
         graph = torch.cuda.CUDAGraph()
         # The gradients of another step must not be added to, nor these be kept.
         state.optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(graph, pool=pool):
+        with _capturable(state.optimizer), torch.cuda.graph(graph, pool=pool):
             outcome = update_scene(state, task, config, inputs)
         state.optimizer.zero_grad(set_to_none=True)
         return graph, outcome
+
+
+@contextmanager
+def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Declare the optimiser's steps capturable, as fused ones on CUDA always are.
+
+    For a while only: torch warns of steps that are declared so and not captured.
+    """
+    for group in optimizer.param_groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in optimizer.param_groups:
+            group["capturable"] = False

@@ -88,11 +88,6 @@ class LaunchedStep:
     random_before: Tensor
     random_after: Tensor
 
-    @property
-    def has_arrived(self) -> bool:
-        """Whether `read` would not wait."""
-        return self.arrival is None or self.arrival.query()
-
     def read(self) -> Answer:
         """What came of the step, after waiting for it if need be."""
         if self.arrival is not None:

@@ -30,7 +30,8 @@ class TrainState:
             happens then, neither that step's nor those of steps launched behind it.
         photo_capacity: Room for the samples of the photo's rays.
         view_capacity: Room for the samples of a random view.
-        has_fixed_sizes: Whether these are used: on CUDA, so that it is not waited for.
+        runs_ahead: Whether the host does not wait for the device, as on CUDA: steps
+            have fixed sizes then, and are finished when the next ones are launched.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class TrainState:
         self.refused = torch.zeros((), device=device)
         self.optimizer = build_optimizer(self.scene, config.optimizer, self.refused)
         self.photo_capacity, self.view_capacity = SampleCapacity(), SampleCapacity()
-        self.has_fixed_sizes = self.refused.is_cuda
+        self.runs_ahead = self.refused.is_cuda
         self.averaged: Tensors = {
             name: parameter.detach().clone()
             for name, parameter in self.scene.named_parameters()
@@ -210,11 +211,7 @@ def build_optimizer(
     ]
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     optimizer = kinds[config.kind](
-        groups,
-        betas=config.betas,
-        eps=config.eps,
-        fused=True,
-        capturable=refused.is_cuda,
+        groups, betas=config.betas, eps=config.eps, fused=True
     )
     optimizer.found_inf = refused
     if config.loss_scale != 1.0:

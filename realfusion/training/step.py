@@ -127,7 +127,7 @@ def compute_terms(
         draw: Everything else that is random, on the scene's device.
     """
     scene, photo_rows, view_rows = state.scene, None, None
-    if state.has_fixed_sizes:
+    if state.runs_ahead:
         photo_rows, view_rows = state.photo_capacity.rows, state.view_capacity.rows
     seen = render_photo(scene, task.photo, config, draw, photo_rows)
     views = render_views(scene, config, draw, view_rows)
@@ -192,7 +192,7 @@ def finish_step(
             behind it did nothing and must be dropped.
     """
     answer = launched.read()
-    if state.has_fixed_sizes:
+    if state.runs_ahead:
         state.photo_capacity.observe(answer.photo_samples)
         state.view_capacity.observe(answer.view_samples)
     if answer.has_overflowed:

@@ -287,6 +287,24 @@ def test_low_precision_residual_is_close(dtype: str, latents: torch.Tensor) -> N
     assert error < 0.05 * float(residuals[0].square().mean().sqrt())
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gradients_leave_a_low_precision_vae_in_full_precision(
+    dtype: torch.dtype,
+) -> None:
+    """The field's backward, and its loss scale, are float32."""
+    prior = random_prior(TINY, dtype="float32")
+    prior.vae.to(dtype)
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    latents = prior.encode(images)
+    loss = score_distillation_loss(latents, torch.ones_like(latents))
+    (1024.0 * loss).backward()
+    assert loss.dtype is torch.float32
+    assert images.grad is not None
+    assert images.grad.dtype is torch.float32
+    assert bool(images.grad.isfinite().all())
+    assert float(images.grad.abs().max()) > 0.0
+
+
 def test_prior_computes_on_the_device(device: torch.device) -> None:
     prior = random_prior(TINY, device=device)
     images = torch.rand(1, 3, 32, 32, device=device, requires_grad=True)

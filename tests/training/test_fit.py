@@ -13,9 +13,8 @@ from realfusion.training.checkpoint import (
     read_index,
     save_checkpoint,
 )
-from realfusion.training.fit import fit
+from realfusion.training.fit import MAX_LAUNCHED, fit
 from realfusion.training.history import History
-from realfusion.training.launched import LaunchedStep
 from realfusion.training.state import TrainState
 from realfusion.training.step import Task
 
@@ -147,40 +146,53 @@ def test_a_single_failure_is_recovered_from(config, task):
     assert all(p.isfinite().all() for p in state.scene.parameters())
 
 
-@pytest.fixture
-def late(monkeypatch):
-    """As on a device that never answers before it must."""
-    monkeypatch.setattr(LaunchedStep, "has_arrived", property(lambda self: False))
+def state_that_runs_ahead(config):
+    """As on CUDA: with fixed sizes, and answers that are read late."""
+    state = TrainState(config, seed=0)
+    state.runs_ahead = True
+    state.photo_capacity.observe(20_000)
+    state.view_capacity.observe(20_000)
+    return state
 
 
-def test_late_results_come_in_order_and_in_time(config, task, late):
+def test_late_results_come_in_order_and_in_time(config, task):
     recovery = dataclasses.replace(config.recovery, snapshot_interval=8)
     config = dataclasses.replace(config, recovery=recovery)
-    state, steps = TrainState(config, seed=0), []
+    state, steps, ahead = state_that_runs_ahead(config), [], []
     for result in fit(state, task, config):
         steps.append(result.step)
-        assert state.step - result.step <= 2
+        ahead.append(state.step - result.step)
         if result.step in (8, 16, 20):
             assert state.step == result.step, "a snapshot is of a step that is known"
     assert steps == list(range(1, 21))
+    assert max(ahead) == MAX_LAUNCHED
 
 
 @pytest.mark.parametrize("fail_at", [None, 9])
-def test_late_results_are_the_same(config, task, late, monkeypatch, fail_at):
-    """How far a device lags behind decides neither losses nor recoveries."""
+def test_late_results_are_the_same(config, task, monkeypatch, fail_at):
+    """How far the device is behind decides neither losses nor recoveries."""
     recovery = dataclasses.replace(config.recovery, snapshot_interval=4)
     config = dataclasses.replace(config, recovery=recovery)
     runs = []
-    for is_late in (True, False):
-        if not is_late:
-            monkeypatch.undo()
+    for max_launched in (MAX_LAUNCHED, 0):
+        monkeypatch.setattr("realfusion.training.fit.MAX_LAUNCHED", max_launched)
         prior = type(task.prior)()
         prior.fail_at = fail_at
-        state = TrainState(config, seed=0)
+        state = state_that_runs_ahead(config)
         results = list(fit(state, Task(task.photo, prior, Prompt()), config))
+        assert len(results) == config.iterations + (fail_at is not None)
         runs.append((results, state.scene.field.table.detach()))
     assert runs[0][0] == runs[1][0]
     assert torch.equal(runs[0][1], runs[1][1])
+
+
+def test_overflow_costs_a_step_and_is_told(config, photo):
+    state = state_that_runs_ahead(config)
+    state.view_capacity.rows = 64
+    results = list(fit(state, Task(photo), config))
+    assert "step 0 did not fit" in results[0].message
+    assert [each.step for each in results if each.terms] == list(range(1, 21))
+    assert state.recoveries == 0
 
 
 def test_a_state_is_loaded_in_place(config, task):

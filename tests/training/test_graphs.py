@@ -91,7 +91,7 @@ def run(state, task, config, update, steps):
 
 def test_replayed_steps_take_new_numbers_and_follow_the_schedules(config, photo):
     eager, replayed = TrainState(config, seed=0), TrainState(config, seed=0)
-    eager.has_fixed_sizes = replayed.has_fixed_sizes = True
+    eager.runs_ahead = replayed.runs_ahead = True
     task, update = Task(photo), RecordedUpdate()
     losses = run(eager, task, config, update_scene, 20)
     assert run(replayed, task, config, update, 20) == losses
@@ -102,7 +102,7 @@ def test_replayed_steps_take_new_numbers_and_follow_the_schedules(config, photo)
 
 def test_another_size_begins_anew(config, photo):
     state = TrainState(config, seed=0)
-    state.has_fixed_sizes = True
+    state.runs_ahead = True
     update = RecordedUpdate()
     config = dataclasses.replace(
         config, shading=dataclasses.replace(config.shading, albedo_until=1.0)
@@ -173,6 +173,8 @@ class TestOnCuda:
         curves = []
         for is_graphed in (True, False):
             state = TrainState(config, seed=0, device="cuda")
+            for capacity in (state.photo_capacity, state.view_capacity):
+                capacity.observe(20_000)  # no overflow, whichever way it goes
             results = fit(state, Task(cuda_photo), config, cuda_graphs=is_graphed)
             losses = [each.terms["loss"] for each in results if each.terms]
             assert len(losses) == config.iterations
@@ -182,6 +184,7 @@ class TestOnCuda:
         torch.testing.assert_close(losses, expected_losses, rtol=2e-3, atol=1e-4)
         torch.testing.assert_close(w1, expected_w1, rtol=1e-2, atol=1e-3)
 
+    @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
     def test_launching_a_step_waits_for_nothing(self, warm):
         state, task, config, update = warm
         launched = []

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from realfusion.cameras.view_direction import ViewDirection, view_direction
 from realfusion.priors.config import Prompt
@@ -22,6 +23,7 @@ from realfusion.training.step import (
     finish_step,
     launch_step,
     train_step,
+    update_scene,
 )
 
 ALL_TERMS = {
@@ -191,7 +193,7 @@ def test_an_unsound_step_calls_off_those_launched_behind_it(config, task):
 def test_fixed_sizes_change_nothing(config, task):
     """Padded samples give the terms and, after some steps, the parameters of exact."""
     exact, padded = TrainState(config, seed=0), TrainState(config, seed=0)
-    padded.has_fixed_sizes = True
+    padded.runs_ahead = True
     for _ in range(5):
         terms = train_step(padded, task, config)
         assert terms == pytest.approx(train_step(exact, task, config), rel=1e-5)
@@ -200,9 +202,46 @@ def test_fixed_sizes_change_nothing(config, task):
     torch.testing.assert_close(padded.scene.field.table, exact.scene.field.table)
 
 
+class NoWord(TorchDispatchMode):
+    """Refuses what would make the host wait for a device, or cannot be captured."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        # Reads of values; results of a size that depends on values; copies from host.
+        assert name not in {
+            "_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select",
+            "_unique2", "lift_fresh",
+        }, name  # fmt: skip
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("normals", ["analytic", "central", "tetrahedral"])
+def test_the_device_has_no_word_in_a_step(config, photo, normals):
+    """Without a CUDA device this is what can be shown: see also test_graphs.py."""
+    config = dataclasses.replace(
+        config,
+        field=dataclasses.replace(config.field, normals=normals),
+        background=dataclasses.replace(config.background, prior_views="learned"),
+        shading=dataclasses.replace(
+            config.shading, albedo_until=0.0, albedo_probability=0.0
+        ),
+        optimizer=dataclasses.replace(config.optimizer, loss_scale=64.0),
+        objective=dataclasses.replace(
+            config.objective, entropy=TermConfig(initial=0.1, clip=0.1)
+        ),
+    )
+    state, task = TrainState(config, seed=0), Task(photo)
+    state.runs_ahead = True
+    train_step(state, task, config)
+    draw = draw_step(photo, config, 1, state.generator)
+    with NoWord():
+        update_scene(state, task, config, draw)
+    assert state.optimizer.state[state.scene.field.w1]["step"] == 2
+
+
 def test_samples_that_do_not_fit_are_given_room(config, task):
     state = TrainState(config, seed=0)
-    state.has_fixed_sizes = True
+    state.runs_ahead = True
     train_step(state, task, config)
     state.view_capacity.rows = 64
     before = state.scene.field.w1.detach().clone()
