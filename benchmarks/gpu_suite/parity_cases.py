@@ -95,7 +95,9 @@ def _occupancy(ops: Operators, device: torch.device) -> Results:
     # Each cell has one density, so that the order of the visits does not matter.
     ops.occupancy.update_occupancy_(density_ema, cells, points[:, 0] * 0 + 0.9, 0.95)
     packed = ops.occupancy.pack_occupancy(density_ema, torch.tensor(0.5, device=device))
+    draws = torch.rand(300, generator=generator).to(device)
     return {
+        "sampled_exact": ops.occupancy.sample_occupied_cells(packed, draws),
         "morton_encode_exact": encoded,
         "morton_decode_exact": ops.occupancy.morton_decode(encoded),
         "points": points,

@@ -51,12 +51,10 @@ def visible_samples(
     counts.index_add_(0, rays[keep], torch.ones_like(rays[keep]))
     ends = counts.cumsum(0)
     if capacity is not None:
-        keep &= (ends <= capacity)[rays]
-        ends = torch.where(
-            ends <= capacity,
-            ends,
-            ends[ends <= capacity].amax(dim=0) if bool((ends <= capacity).any()) else 0,
-        )
+        is_fitting = ends <= capacity
+        keep &= is_fitting[rays]
+        last = torch.cat([ends.new_zeros(1), ends * is_fitting]).amax()
+        ends = torch.where(is_fitting, ends, last)
     kept = keep.nonzero().flatten()
     num_padded = capacity - len(kept) if pad_to_capacity and capacity is not None else 0
 
