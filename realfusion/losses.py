@@ -6,6 +6,8 @@ with the orientation, entropy and sparsity terms of its implementation.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -67,14 +69,12 @@ def normal_smoothness_loss(
     Returns:
         The loss, differentiable in `normals`.
     """
-    image = normals.permute(2, 0, 1)[None]
-    margin = SMOOTHING_KERNEL_PX // 2
-    kernel = gaussian_kernel(SMOOTHING_KERNEL_PX, device=image.device).to(image.dtype)
-    blurred = functional.pad(image.detach(), (margin,) * 4, mode="replicate")
-    rows = kernel.view(1, 1, -1, 1).expand(3, 1, -1, 1)
-    columns = kernel.view(1, 1, 1, -1).expand(3, 1, 1, -1)
-    blurred = functional.conv2d(blurred, rows, groups=3)
-    blurred = functional.conv2d(blurred, columns, groups=3)
+    image = normals.permute(2, 0, 1)
+    down, across = (
+        _blur_matrix(SMOOTHING_KERNEL_PX, size, image.dtype, image.device)
+        for size in image.shape[1:]
+    )
+    blurred = down @ image.detach() @ across.T
     return functional.mse_loss(image, blurred)
 
 
@@ -86,6 +86,19 @@ def gaussian_kernel(
     offsets = torch.arange(width, dtype=torch.float32, device=device) - (width - 1) / 2
     kernel = torch.exp(-0.5 * (offsets / sigma).square())
     return kernel / kernel.sum()
+
+
+@functools.lru_cache(maxsize=8)
+def _blur_matrix(
+    width: int, size: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "size size"]:
+    """The blur of a line of pixels, its ends repeated, as a matrix."""
+    margin = width // 2
+    taps = torch.eye(size + 2 * margin, dtype=torch.float64).unfold(1, width, 1)
+    blur = taps @ gaussian_kernel(width).double()  # [padded pixel, blurred pixel]
+    blur[margin] += blur[:margin].sum(0)
+    blur[-margin - 1] += blur[-margin:].sum(0)
+    return blur[margin:-margin].T.to(device, dtype, copy=True)
 
 
 def orientation_loss(back_facing: Float[Tensor, num_rays]) -> Float[Tensor, ""]:

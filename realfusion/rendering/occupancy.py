@@ -84,7 +84,11 @@ class OccupancyGrid(nn.Module):
         cells = torch.cat([uniform, sample_occupied_cells(self.bits, draws)])
         # A second visit of a cell changes nothing. On the CPU it is worth avoiding; a
         # CUDA device would have to be waited for to know how many cells are left.
-        return cells if cells.is_cuda else cells.unique()
+        if cells.is_cuda:
+            return cells
+        is_chosen = torch.zeros(total, dtype=torch.bool)
+        is_chosen[cells] = True
+        return is_chosen.nonzero().flatten()
 
     @property
     def occupied_fraction(self) -> float:

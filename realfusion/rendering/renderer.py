@@ -284,7 +284,7 @@ class VolumeRenderer:
     def _back_facing(
         self, rays: Rays, samples: RaySamples, normals: Tensor, densities: Tensor
     ) -> Float[Tensor, num_rays]:
-        directions = rays.directions[samples.ray_indices.long()]
+        directions = rays.directions.index_select(0, samples.ray_indices)
         cosines = (normals * directions).sum(-1, keepdim=True)
         # The same weights as the colours', but no way for a normal to hide by becoming
         # transparent.
