@@ -15,13 +15,15 @@ from realfusion.priors.config import Prompt
 from realfusion.priors.protocol import DiffusionPrior
 from realfusion.training.config import ReconstructionConfig
 from realfusion.training.draws import StepDraw, draw_step
+from realfusion.training.initial_shape import fit_initial_shape
 from realfusion.training.objective import render_photo, render_views, weighted_sum
 from realfusion.training.photo import Photo, prepare_photo, reference_camera
+from realfusion.training.schedules import active_levels
 from realfusion.training.state import TrainState
 from realfusion.training.step import Task, compute_terms, train_step
 
 PROGRESS = 0.5
-WARM_UP_STEPS = 20
+WARM_UP_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,24 @@ def make_disc_photo(config: ReconstructionConfig, device: torch.device) -> Photo
 def make_bench(
     config: ReconstructionConfig, prior: DiffusionPrior | None, device: torch.device
 ) -> Bench:
-    """A reconstruction of a disc after some steps, in the middle of its run."""
+    """A reconstruction of a ball after some steps, in the middle of its run.
+
+    It starts from the inflated silhouette if the configuration says so, as every run
+    does: an object, most of whose samples are hidden behind others, and not fog.
+    """
     photo = make_disc_photo(config, device)
     state = TrainState(config, seed=0, device=device)
     task = Task(photo, prior, None if prior is None else Prompt(subject="an object"))
+    if config.initial_shape.kind == "silhouette":
+        fit_initial_shape(
+            state.scene.field,
+            photo,
+            config.initial_shape,
+            num_active_levels=active_levels(
+                config.coarse_to_fine, config.field.num_levels, PROGRESS
+            ),
+            generator=state.generator,
+        )
     for _ in range(WARM_UP_STEPS):
         train_step(state, Task(photo), config)
     state.step = int(PROGRESS * config.iterations) + 1  # no occupancy sweep is due

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from realfusion.ops import HashGridLayout, morton_decode, pack_occupancy
+from realfusion.ops import (
+    HashGridLayout,
+    hash_grid_encode,
+    morton_decode,
+    pack_occupancy,
+)
 from realfusion.ops.radiance_field import (
     DensityBlob,
     FieldSamples,
@@ -238,15 +243,41 @@ class FieldCase:
             return radiance_field_finite_difference(*arguments, taps=4, **options)
         if method == "reference":
             return reference_field.radiance_field(*arguments, **options)
+        if method == "unfused_first_order":
+            return self._compose()
         if method == "native_without_normals":
             return radiance_field(*arguments, with_normals=False, **options)
         return radiance_field(*arguments, **options)
+
+    def _compose(self) -> FieldSamples:
+        """The hash-grid operator, torch's layers, and normals by autograd."""
+        w1, b1, w2, b2, w3, b3 = self.weights
+        with torch.enable_grad():
+            positions = self.positions.detach().requires_grad_()
+            unit = positions * (0.5 / BOUND) + 0.5
+            features = hash_grid_encode(unit, self.table, FIELD_LAYOUT)
+            hidden = torch.relu(torch.addmm(b1, features, w1.T))
+            hidden = torch.relu(torch.addmm(b2, hidden, w2.T))
+            outputs = torch.addmm(b3, hidden, w3.T)
+            blob = DensityBlob()
+            squared = positions.square().sum(-1)
+            log_densities = outputs[:, 0] + blob.density * torch.exp(
+                squared * (-0.5 / blob.radius**2)
+            )
+            (gradients,) = torch.autograd.grad(
+                log_densities.sum(), positions, retain_graph=True
+            )
+        return FieldSamples(
+            densities=log_densities.exp(),
+            albedo=outputs[:, 1:].sigmoid(),
+            normals=-torch.nn.functional.normalize(gradients, dim=-1),
+        )
 
     def gradients(self, method: str) -> tuple[Tensor, ...]:
         """Gradients of all parameters for an upstream gradient of ones."""
         samples = self.run(method)
         outputs = [samples.densities, samples.albedo]
-        if samples.normals is not None:
+        if samples.normals is not None and samples.normals.requires_grad:
             outputs.append(samples.normals)
         upstream = [torch.ones_like(output) for output in outputs]
         return torch.autograd.grad(outputs, (self.table, *self.weights), upstream)

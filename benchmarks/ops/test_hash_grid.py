@@ -20,18 +20,23 @@ ENCODERS = {"native": hash_grid_encode, "reference": reference.hash_grid_encode}
 ROUNDS = {"native": 31, "reference": 5}
 
 
+@pytest.fixture(params=["random", "ray-ordered"])
+def order(request):
+    return request.param
+
+
 @pytest.fixture
-def inputs(device):
-    positions = make_unit_points("random", device)
+def inputs(device, order):
+    positions = make_unit_points(order, device)
     table = make_table(PAPER_LAYOUT, device).requires_grad_()
     generator = torch.Generator().manual_seed(2)
     grad = torch.randn(NUM_POINTS, PAPER_LAYOUT.num_outputs, generator=generator)
     return positions, table, grad.to(device)
 
 
-@pytest.mark.benchmark(group="hash_grid forward")
 @pytest.mark.parametrize("implementation", ["native", "reference"])
-def test_forward(benchmark, inputs, device, synchronize, implementation):
+def test_forward(benchmark, inputs, order, device, synchronize, implementation):
+    benchmark.group = f"hash_grid forward, {order} points"
     encode = ENCODERS[implementation]
     positions, table, _ = inputs
 
@@ -45,9 +50,11 @@ def test_forward(benchmark, inputs, device, synchronize, implementation):
     record_floor(benchmark, device, work)
 
 
-@pytest.mark.benchmark(group="hash_grid forward + backward to the table")
 @pytest.mark.parametrize("implementation", ["native", "reference"])
-def test_forward_and_backward(benchmark, inputs, device, synchronize, implementation):
+def test_forward_and_backward(
+    benchmark, inputs, order, device, synchronize, implementation
+):
+    benchmark.group = f"hash_grid forward + backward to the table, {order} points"
     encode = ENCODERS[implementation]
     positions, table, grad = inputs
 
