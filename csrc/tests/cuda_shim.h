@@ -11,6 +11,7 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -61,6 +62,7 @@ struct Barrier {
 struct Warp {
   Barrier barrier;
   uint64_t slots[kWarpSize] = {};
+  std::array<uint32_t, 8> words[kWarpSize] = {};  // of gather_lanes
 };
 
 struct Fiber {
@@ -75,6 +77,7 @@ struct Block {
   std::vector<Fiber> fibers;
   std::vector<Warp> warps;
   Barrier barrier;
+  int vote = 0;  // of __syncthreads_or
   Fiber* current = nullptr;
   const std::function<void()>* body = nullptr;
   uint64_t num_events = 0;  // arrivals and ends: none in a round means deadlock
@@ -109,6 +112,21 @@ auto exchange(unsigned mask, uint64_t value, const Read& read) {
   const auto result = read(warp.slots);
   wait(warp.barrier);
   return result;
+}
+
+// The values of every lane of the warp.
+template <class T, size_t N>
+std::array<std::array<T, N>, kWarpSize> gather_lanes(const T (&own)[N]) {
+  static_assert(sizeof(T) == sizeof(uint32_t) && N <= 8);
+  Warp& warp = block->warps[threadIdx.x / kWarpSize];
+  std::memcpy(warp.words[lane()].data(), own, sizeof(own));
+  wait(warp.barrier);
+  std::array<std::array<T, N>, kWarpSize> lanes;
+  for (unsigned k = 0; k < kWarpSize; ++k) {
+    std::memcpy(lanes[k].data(), warp.words[k].data(), sizeof(own));
+  }
+  wait(warp.barrier);
+  return lanes;
 }
 
 inline void run_fiber() {
@@ -183,6 +201,14 @@ inline unsigned num_blocks(int64_t count, int64_t block_size) {
 }  // namespace shim
 
 inline void __syncthreads() { shim::wait(shim::block->barrier); }
+inline int __syncthreads_or(int predicate) {
+  __syncthreads();  // all have read the vote before
+  shim::block->vote = 0;
+  __syncthreads();
+  shim::block->vote |= predicate != 0;
+  __syncthreads();
+  return shim::block->vote;
+}
 inline void __syncwarp(unsigned = 0xffffffffu) {
   shim::wait(shim::block->warps[threadIdx.x / shim::kWarpSize].barrier);
 }
