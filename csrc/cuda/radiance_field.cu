@@ -20,90 +20,119 @@ int device_attribute(cudaDeviceAttr attribute, int device) {
   return value;
 }
 
-// How a kernel is launched: with the weights in shared memory where there is room.
+int64_t shared_limit(int device) {
+  return device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+}
+
+// Bytes of `tile_floats` and, packed, the network.
+int64_t shared_bytes(const FieldArguments& field, int64_t tile_floats) {
+  const int64_t packed =
+      packed_floats(static_cast<int>(field.hidden_width), padded_inputs(field.grid));
+  return (tile_floats + packed) * int64_t{sizeof(float)};
+}
+
+// The process's precision, as far as the device has it and shared memory has room for
+// the network; else float32, which can leave the network outside.
+FieldPrecision choose_precision(const FieldArguments& field, int64_t tile_floats,
+                                int device) {
+  const bool has_tensor_cores =
+      device_attribute(cudaDevAttrComputeCapabilityMajor, device) >= 8;
+  const bool has_room = shared_bytes(field, tile_floats) <= shared_limit(device);
+  return has_tensor_cores && has_room ? field_precision() : FieldPrecision::float32;
+}
+
+// How a kernel is launched. A network too large for shared memory is packed in
+// `packed`, which must live until the launch.
 struct FieldLaunch {
-  bool weights_in_shared;
   int shared_bytes;
   unsigned blocks;
+  std::optional<Tensor> packed;
 };
 
-FieldLaunch plan_launch(const char* op, const FieldArguments& field,
-                        int64_t num_samples, int device, bool is_backward,
-                        bool with_normals) {
-  const auto shared_bytes = [&](bool weights_in_shared) {
-    return static_cast<int64_t>(sizeof(float)) *
-           field_shared_floats(static_cast<int>(field.hidden_width),
-                               static_cast<int>(field.num_inputs), is_backward,
-                               with_normals, weights_in_shared);
-  };
-  const int64_t reserved = 4096;  // static shared memory, and what the driver keeps
-  const int64_t limit =
-      device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device) - reserved;
+// Persistent blocks: as many as the device holds at once, or one a tile.
+template <class Kernel>
+unsigned count_blocks(Kernel* kernel, int block_size, int shared_bytes, int device,
+                      int64_t num_tiles) {
+  REALFUSION_CUDA_CHECK(cudaFuncSetAttribute(
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes));
+  int resident = 0;
+  REALFUSION_CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+      &resident, kernel, block_size, shared_bytes));
+  const int64_t processors = device_attribute(cudaDevAttrMultiProcessorCount, device);
+  return static_cast<unsigned>(
+      std::min(num_tiles, std::max<int64_t>(1, resident) * processors));
+}
+
+template <int H, class Kernel>
+FieldLaunch plan_launch(const char* op, const FieldArguments& field, FieldCall& call,
+                        Kernel* kernel, const Tensor& table, int tile,
+                        int64_t tile_floats) {
+  const int device = table.get_device_index();
+  const int64_t limit = shared_limit(device);
   FieldLaunch launch{};
-  launch.weights_in_shared = shared_bytes(true) <= limit;
-  const int64_t bytes = shared_bytes(launch.weights_in_shared);
-  REALFUSION_CHECK(bytes <= limit, op, ": `w1` must have few enough inputs for ", limit,
-                   " bytes of shared memory a block, got ", field.num_inputs,
-                   " inputs, which take ", bytes);
+  int64_t bytes = shared_bytes(field, tile_floats);
+  if (bytes > limit) {
+    bytes = tile_floats * int64_t{sizeof(float)};
+    REALFUSION_CHECK(
+        bytes <= limit, op, ": `num_active_levels` must be few enough for ", limit,
+        " bytes of shared memory a block, got ", field.grid.num_active_levels,
+        " levels of ", field.grid.num_features, " features, which take ", bytes);
+    launch.packed = new_empty(table, {packed_floats(H, padded_inputs(field.grid))});
+    float* packed = launch.packed->mutable_data_ptr<float>();
+    field_pack_kernel<H><<<1, 256, 0, current_stream(table)>>>(call, packed);
+    REALFUSION_CUDA_LAUNCH_CHECK();
+    call.packed = packed;
+  }
   launch.shared_bytes = static_cast<int>(bytes);
-  const int64_t tiles = (num_samples + kFieldTile - 1) / kFieldTile;
-  const int64_t resident =
-      int64_t{4} * device_attribute(cudaDevAttrMultiProcessorCount, device);
-  launch.blocks = static_cast<unsigned>(std::min(tiles, resident));
+  launch.blocks = count_blocks(kernel, 2 * tile, launch.shared_bytes, device,
+                               (call.num_samples + tile - 1) / tile);
   return launch;
 }
 
-// Kernels may use more than 48 KiB of shared memory only when told so.
-template <class Kernel>
-void allow_shared_memory(Kernel* kernel, int bytes) {
-  REALFUSION_CUDA_CHECK(
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-}
+template <FieldPrecision P>
+using PrecisionConstant = std::integral_constant<FieldPrecision, P>;
 
-// Calls `function` with hidden width, features and normals as compile-time constants.
+// Calls `function` with precision, hidden width and normals as compile-time constants.
 template <class Function>
-void dispatch_field(const FieldArguments& field, bool with_normals,
-                    const Function& function) {
-  const auto with_width = [&](auto width) {
-    const auto with_features = [&](auto features) {
-      if (with_normals) {
-        function(width, features, std::true_type{});
-      } else {
-        function(width, features, std::false_type{});
-      }
-    };
-    switch (field.grid.num_features) {
-      case 1:
-        return with_features(std::integral_constant<int, 1>{});
-      case 2:
-        return with_features(std::integral_constant<int, 2>{});
-      case 4:
-        return with_features(std::integral_constant<int, 4>{});
-      default:
-        return with_features(std::integral_constant<int, 8>{});
+void dispatch_field(FieldPrecision chosen, const FieldArguments& field,
+                    bool with_normals, const Function& function) {
+  const auto with_width = [&](auto precision, auto width) {
+    if (with_normals) {
+      function(precision, width, std::true_type{});
+    } else {
+      function(precision, width, std::false_type{});
     }
   };
-  switch (field.hidden_width) {
-    case 16:
-      return with_width(std::integral_constant<int, 16>{});
-    case 32:
-      return with_width(std::integral_constant<int, 32>{});
-    default:
-      return with_width(std::integral_constant<int, 64>{});
+  const auto with_precision = [&](auto precision) {
+    switch (field.hidden_width) {
+      case 16:
+        return with_width(precision, std::integral_constant<int, 16>{});
+      case 32:
+        return with_width(precision, std::integral_constant<int, 32>{});
+      default:
+        return with_width(precision, std::integral_constant<int, 64>{});
+    }
+  };
+  switch (chosen) {
+    case FieldPrecision::float32:
+      return with_precision(PrecisionConstant<FieldPrecision::float32>{});
+    case FieldPrecision::tf32:
+      return with_precision(PrecisionConstant<FieldPrecision::tf32>{});
+    case FieldPrecision::bfloat16:
+      return with_precision(PrecisionConstant<FieldPrecision::bfloat16>{});
   }
 }
 
 FieldCall make_call(const FieldArguments& field, const FieldNetwork<float>& network,
-                    const Tensor& positions, const Tensor& table,
-                    bool weights_in_shared) {
+                    const Tensor& positions, const Tensor& table) {
   return {
       field.grid,
       make_field_settings<float>(field.bound, field.blob_density, field.blob_radius),
       network,
+      nullptr,
       table.const_data_ptr<float>(),
       positions.const_data_ptr<float>(),
-      positions.size(0),
-      weights_in_shared};
+      positions.size(0)};
 }
 
 }  // namespace
@@ -138,17 +167,20 @@ FieldForwardResult radiance_field(const Tensor& positions, const Tensor& given_t
     arrays.normals = normals.mutable_data_ptr<float>();
     arrays.gradients = gradients.mutable_data_ptr<float>();
   }
-  const FieldLaunch launch = plan_launch(
-      op, field, num_samples, positions.get_device_index(), false, with_normals);
-  const FieldCall call = make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3),
-                                   positions, table, launch.weights_in_shared);
-  dispatch_field(field, with_normals, [&](auto width, auto features, auto normal) {
-    const auto kernel = field_forward_kernel<width(), features(), normal()>;
-    allow_shared_memory(kernel, launch.shared_bytes);
-    kernel<<<launch.blocks, kFieldBlock, launch.shared_bytes,
+  FieldCall call =
+      make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table);
+  const int64_t tile_floats = forward_shared_floats(
+      static_cast<int>(field.hidden_width), padded_inputs(field.grid));
+  const auto run = [&](auto precision, auto width, auto normal) {
+    const auto kernel = field_forward_kernel<precision(), width(), normal()>;
+    const FieldLaunch launch =
+        plan_launch<width()>(op, field, call, kernel, table, kForwardTile, tile_floats);
+    kernel<<<launch.blocks, kFieldBlock<kForwardTile>, launch.shared_bytes,
              current_stream(positions)>>>(call, arrays);
     REALFUSION_CUDA_LAUNCH_CHECK();
-  });
+  };
+  dispatch_field(choose_precision(field, tile_floats, positions.get_device_index()),
+                 field, with_normals, run);
   return result;
 }
 
@@ -218,25 +250,30 @@ FieldBackwardResult radiance_field_backward(
   const FieldUpstreamArrays upstreams{pointer_or_null(grad_densities),
                                       pointer_or_null(grad_albedo),
                                       pointer_or_null(grad_normals)};
-  const FieldLaunch launch = plan_launch(
-      op, field, num_samples, positions.get_device_index(), true, with_normals);
-  const FieldCall call = make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3),
-                                   positions, table, launch.weights_in_shared);
-  Tensor block_gradients = new_zeros(table, {int64_t{launch.blocks}, size});
+  FieldCall call =
+      make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table);
   Tensor network_gradients = new_empty(table, {size});
   const cudaStream_t stream = current_stream(positions);
-  dispatch_field(field, with_normals, [&](auto hidden, auto features, auto normal) {
-    const auto kernel = field_backward_kernel<hidden(), features(), normal()>;
-    allow_shared_memory(kernel, launch.shared_bytes);
-    kernel<<<launch.blocks, kFieldBlock, launch.shared_bytes, stream>>>(
+  const int64_t tile_floats = backward_shared_floats(
+      static_cast<int>(field.hidden_width), padded_inputs(field.grid), with_normals);
+  const auto run = [&](auto precision, auto hidden, auto normal) {
+    constexpr int kTile = kBackwardTile<hidden()>;
+    const auto kernel = field_backward_kernel<precision(), hidden(), normal()>;
+    const FieldLaunch launch =
+        plan_launch<hidden()>(op, field, call, kernel, table, kTile, tile_floats);
+    Tensor block_gradients = new_zeros(table, {int64_t{launch.blocks}, size});
+    kernel<<<launch.blocks, kFieldBlock<kTile>, launch.shared_bytes, stream>>>(
         call, saved, upstreams, block_gradients.mutable_data_ptr<float>(),
         grad_table.mutable_data_ptr<float>());
     REALFUSION_CUDA_LAUNCH_CHECK();
-  });
-  field_sum_blocks_kernel<<<num_blocks(size, kFieldBlock), kFieldBlock, 0, stream>>>(
-      block_gradients.const_data_ptr<float>(), static_cast<int>(launch.blocks), size,
-      network_gradients.mutable_data_ptr<float>());
-  REALFUSION_CUDA_LAUNCH_CHECK();
+    field_sum_blocks_kernel<<<num_blocks(size, kSumColumns), kSumColumns * kSumParts, 0,
+                              stream>>>(block_gradients.const_data_ptr<float>(),
+                                        static_cast<int>(launch.blocks), size,
+                                        network_gradients.mutable_data_ptr<float>());
+    REALFUSION_CUDA_LAUNCH_CHECK();
+  };
+  dispatch_field(choose_precision(field, tile_floats, positions.get_device_index()),
+                 field, with_normals, run);
   return split_gradients(network_gradients, grad_table, field);
 }
 

@@ -2,7 +2,7 @@
 // a block shares out its work.
 #pragma once
 
-#include "cuda/radiance_field_tile.cuh"
+#include "cuda/radiance_field_gradients.cuh"
 
 namespace realfusion::cuda {
 
@@ -35,274 +35,244 @@ __device__ inline void backward_activations(const FieldCall& call, const FieldLa
   }
 }
 
-// Sum over the tile's samples of a row times another.
-__device__ inline float dot_rows(const float* a, const float* b) {
-  float sum = 0.0f;
-  RF_UNROLL
-  for (int s = 0; s < kFieldTile; ++s) sum += a[s] * b[s];
-  return sum;
+template <int H>
+__device__ inline BackwardShared carve_backward(float* memory, int num_padded,
+                                                bool with_normals) {
+  constexpr int T = kBackwardTile<H>;
+  BackwardShared shared;
+  shared.inputs = memory;
+  shared.tangents = shared.inputs + num_padded * kFieldPitch<T>;
+  shared.first =
+      with_normals ? shared.tangents + num_padded * kFieldPitch<T> : shared.tangents;
+  shared.second = shared.first + H * kFieldPitch<T>;
+  shared.grad_outputs = shared.second + H * kFieldPitch<T>;
+  shared.masks =
+      reinterpret_cast<unsigned long long*>(shared.grad_outputs + kFieldOutputs * T);
+  return shared;
 }
-__device__ inline float sum_row(const float* a) {
-  float sum = 0.0f;
-  RF_UNROLL
-  for (int s = 0; s < kFieldTile; ++s) sum += a[s];
-  return sum;
-}
 
-// W2's gradient and the gated sums, in registers over all tiles of a block. Thread
-// (j0, k0) of an 8 x 16 arrangement owns the units j0 + 8 a and k0 + 16 b.
-template <int H, bool kWithNormal>
-struct SecondLayerSums {
-  static constexpr int kRows = H / 8;
-  static constexpr int kColumns = H / 16;
-  float products[kRows][kColumns] = {};  // of A2 h1^T
-  float gates[kRows][kColumns] = {};     // of m2 t1^T
+// A2 of a warp's samples as the input of a product.
+template <FieldPrecision P, int H>
+struct SecondGradientInput {
+  const float* w3;
+  float grads[2][kFieldOutputs];  // obar of the lane's samples
+  RowMasks masks2;
 
-  __device__ static int row() { return static_cast<int>(threadIdx.x) / 16; }
-  __device__ static int column() { return static_cast<int>(threadIdx.x) % 16; }
+  __device__ float operator()(int row, int k) const {
+    float sum = 0.0f;
+    RF_UNROLL
+    for (int o = 0; o < kFieldOutputs; ++o) sum += w3[o * H + k] * grads[row][o];
+    return is_active(masks2.rows[row], k) ? round_operand<P>(sum) : 0.0f;
+  }
+};
 
-  __device__ void add_tile(const float* grad2, const float* hidden1,
-                           const float* tangent1, const unsigned long long* masks2) {
-    for (int s = 0; s < kFieldTile; ++s) {
-      float hidden[kColumns];
-      float tangent[kColumns];
-      const unsigned long long mask = masks2[s];
-      RF_UNROLL
-      for (int b = 0; b < kColumns; ++b) {
-        hidden[b] = hidden1[(column() + 16 * b) * kFieldPitch + s];
-        if constexpr (kWithNormal) {
-          tangent[b] = tangent1[(column() + 16 * b) * kFieldPitch + s];
-        }
-      }
-      RF_UNROLL
-      for (int a = 0; a < kRows; ++a) {
-        const int j = row() + 8 * a;
-        const float grad = grad2[j * kFieldPitch + s];
-        const float gate = is_active(mask, j) ? 1.0f : 0.0f;
-        RF_UNROLL
-        for (int b = 0; b < kColumns; ++b) {
-          products[a][b] += grad * hidden[b];
-          if constexpr (kWithNormal) gates[a][b] += gate * tangent[b];
-        }
-      }
+// The products of a warp's 16 samples, and the block's sums, between barriers.
+template <FieldPrecision P, int H, bool kWithNormal>
+struct BackwardNetwork {
+  static constexpr int T = kBackwardTile<H>;
+  const PackedNetwork& network;
+  const BackwardShared& shared;
+  int num_inputs;  // in use, a multiple of the depth
+  int num_padded;
+  WarpSamples own = WarpSamples::own();
+
+  __device__ RowMasks masks(int layer) const {
+    return {shared.masks[layer * T + own.sample(0)],
+            shared.masks[layer * T + own.sample(1)]};
+  }
+
+  // 10: h1 and h2.
+  __device__ void recompute_hidden() const {
+    Activations<H> sums = broadcast_bias<H>(network.b1);
+    multiply_layer<P, false>(network.w1, network.pitch1, num_inputs,
+                             SharedInput<T>{shared.inputs, own}, sums);
+    apply_masks<H>(masks(0), own, sums);
+    store_activations<P, T>(sums, own, shared.first);
+    sums = broadcast_bias<H>(network.b2);
+    multiply_layer<P, false>(network.w2, kPitch2<H>, H,
+                             SharedInput<T>{shared.first, own}, sums);
+    apply_masks<H>(masks(1), own, sums);
+    store_activations<P, T>(sums, own, shared.second);
+  }
+
+  // 11: t1, over h2.
+  __device__ void push_tangent() const {
+    Activations<H> sums;
+    multiply_layer<P, false>(network.w1, network.pitch1, num_inputs,
+                             SharedInput<T>{shared.tangents, own}, sums);
+    apply_masks<H>(masks(0), own, sums);
+    store_activations<P, T>(sums, own, shared.second);
+  }
+
+  // 12, 4: A1 over h1, r1 over t1.
+  __device__ void pull_back_hidden() const {
+    const RowMasks masks1 = masks(0);
+    const RowMasks masks2 = masks(1);
+    SecondGradientInput<P, H> input{network.w3, {}, masks2};
+    RF_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      load_vector<kFieldOutputs>(shared.grad_outputs + own.sample(row) * kFieldOutputs,
+                                 input.grads[row]);
+    }
+    Activations<H> sums;
+    multiply_layer<P, true>(network.w2, kPitch2<H>, H, input, sums);
+    apply_masks<H>(masks1, own, sums);
+    store_activations<P, T>(sums, own, shared.first);
+    if constexpr (kWithNormal) {
+      sums = {};
+      multiply_layer<P, true>(network.w2, kPitch2<H>, H,
+                              ReverseInput<P>{network.w3, masks2}, sums);
+      apply_masks<H>(masks1, own, sums);
+      store_activations<P, T>(sums, own, shared.second);
     }
   }
 
-  // Adds to the block's gradients: r2 t1^T to W2, and t2 to row 0 of W3.
-  __device__ void flush(const FieldNetwork<float>& network,
-                        const FieldNetworkGradients<float>& gradients) const {
-    RF_UNROLL
-    for (int a = 0; a < kRows; ++a) {
-      const int j = row() + 8 * a;
-      float tangent2 = 0.0f;
-      RF_UNROLL
-      for (int b = 0; b < kColumns; ++b) {
-        const int k = column() + 16 * b;
-        gradients.w2[j * H + k] += products[a][b] + network.w3[j] * gates[a][b];
-        tangent2 += network.w2[j * H + k] * gates[a][b];
-      }
-      if constexpr (kWithNormal) {
-        for (int bits = 8; bits > 0; bits /= 2) {
-          tangent2 += __shfl_xor_sync(0xffffffffu, tangent2, bits);
-        }
-        if (column() == 0) gradients.w3[j] += tangent2;
-      }
+  // 12, 4: ebar over e, v over t0.
+  __device__ void pull_back_inputs() const {
+    multiply_back<P, T, H>(network, num_padded, own, SharedInput<T>{shared.first, own},
+                           shared.inputs);
+    if constexpr (kWithNormal) {
+      multiply_back<P, T, H>(network, num_padded, own,
+                             SharedInput<T>{shared.second, own}, shared.tangents);
     }
   }
 };
 
-// Each block adds its tiles to its own row of `block_gradients` [blocks, size of the
-// network], zeroed; the table's gradients [entries, F] are summed by atomics. Launch:
-// as the forward.
-template <int H, int F, bool kWithNormal>
-__global__ void __launch_bounds__(kFieldBlock, 2)
-    field_backward_kernel(const __grid_constant__ FieldCall call,
-                          const __grid_constant__ FieldArrays saved,
-                          const __grid_constant__ FieldUpstreamArrays upstreams,
-                          float* __restrict__ block_gradients,
-                          float* __restrict__ grad_table) {
-  constexpr int kUnits = H / kFieldWarps;
-  RF_DYNAMIC_SHARED(memory);
-  __shared__ unsigned long long masks2[kFieldTile];
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane = thread % kFieldTile;
-  const int warp = thread / kFieldTile;
-  const int num_inputs = call.grid.num_levels * F;
-  const int num_active = call.grid.num_active_levels * F;
-  float* shared = memory;
-  const FieldNetwork<float> network = place_weights<H>(call, num_inputs, shared);
-  float* first = shared;                                         // h1, then A1
-  float* second = first + H * kFieldPitch;                       // h2, then A2
-  float* third = second + H * kFieldPitch;                       // t1, then r1
-  float* grad_outputs = third + H * kFieldPitch;                 // [4][sample]
-  float* features = grad_outputs + kFieldOutputs * kFieldPitch;  // [D][sample]
-  float* tangents = features + num_inputs * kFieldPitch;         // [D][sample]
-  const int unit0 = warp * kUnits;
-
+// The block's row of `block_gradients`, laid out as core/field.h says.
+template <int H>
+__device__ inline FieldNetworkGradients<float> own_gradients(float* block_gradients,
+                                                             int num_inputs) {
+  const int64_t size =
+      int64_t{H} * (num_inputs + 1) + int64_t{H} * (H + 1) + kFieldOutputs * (H + 1);
   FieldNetworkGradients<float> gradients;
-  gradients.w1 =
-      block_gradients + blockIdx.x * (int64_t{H} * (num_inputs + 1) +
-                                      int64_t{H} * (H + 1) + kFieldOutputs * (H + 1));
+  gradients.w1 = block_gradients + blockIdx.x * size;
   gradients.b1 = gradients.w1 + H * num_inputs;
   gradients.w2 = gradients.b1 + H;
   gradients.b2 = gradients.w2 + H * H;
   gradients.w3 = gradients.b2 + H;
   gradients.b3 = gradients.w3 + kFieldOutputs * H;
-  SecondLayerSums<H, kWithNormal> second_layer;
-  __syncthreads();
-
-  const int64_t num_tiles = (call.num_samples + kFieldTile - 1) / kFieldTile;
-  for (int64_t tile = blockIdx.x; tile < num_tiles; tile += gridDim.x) {
-    const FieldLane own = load_lane(call, tile, lane);
-    const unsigned long long mask1 = own.is_inside ? saved.masks[2 * own.sample] : 0;
-    const unsigned long long mask2 =
-        own.is_inside ? saved.masks[2 * own.sample + 1] : 0;
-    float own_outputs[kFieldOutputs];
-    float direction[3];
-    backward_activations<kWithNormal>(call, own, saved, upstreams, own_outputs,
-                                      direction);
-    if (warp == 0) {
-      masks2[lane] = mask2;
-      RF_UNROLL
-      for (int o = 0; o < kFieldOutputs; ++o) {
-        grad_outputs[o * kFieldPitch + lane] = own_outputs[o];
-      }
-    }
-    gather_levels<F, kWithNormal>(call, own, direction, lane, warp, features, tangents);
-    __syncthreads();
-
-    float sums[kUnits];  // 10, 11: first layer and its tangent
-    RF_UNROLL
-    for (int u = 0; u < kUnits; ++u) sums[u] = network.b1[unit0 + u];
-    multiply<kUnits>(network.w1 + unit0 * num_inputs, num_inputs, 1, features,
-                     num_active, lane, sums);
-    RF_UNROLL
-    for (int u = 0; u < kUnits; ++u) {
-      first[(unit0 + u) * kFieldPitch + lane] =
-          is_active(mask1, unit0 + u) ? sums[u] : 0.0f;
-    }
-    if constexpr (kWithNormal) {
-      RF_UNROLL
-      for (int u = 0; u < kUnits; ++u) sums[u] = 0.0f;
-      multiply<kUnits>(network.w1 + unit0 * num_inputs, num_inputs, 1, tangents,
-                       num_active, lane, sums);
-      RF_UNROLL
-      for (int u = 0; u < kUnits; ++u) {
-        third[(unit0 + u) * kFieldPitch + lane] =
-            is_active(mask1, unit0 + u) ? sums[u] : 0.0f;
-      }
-    }
-    __syncthreads();
-
-    RF_UNROLL
-    for (int u = 0; u < kUnits; ++u) sums[u] = network.b2[unit0 + u];
-    multiply<kUnits>(network.w2 + unit0 * H, H, 1, first, H, lane, sums);
-    RF_UNROLL
-    for (int u = 0; u < kUnits; ++u) {
-      second[(unit0 + u) * kFieldPitch + lane] =
-          is_active(mask2, unit0 + u) ? sums[u] : 0.0f;
-    }
-    __syncthreads();
-
-    for (int k = thread; k < kFieldOutputs * H; k += kFieldBlock) {  // 13: W3, b3
-      gradients.w3[k] +=
-          dot_rows(grad_outputs + k / H * kFieldPitch, second + k % H * kFieldPitch);
-    }
-    if (thread < kFieldOutputs) {
-      gradients.b3[thread] += sum_row(grad_outputs + thread * kFieldPitch);
-    }
-    __syncthreads();
-
-    RF_UNROLL
-    for (int u = 0; u < kUnits; ++u) {  // 12: A2, over h2
-      float sum = 0.0f;
-      RF_UNROLL
-      for (int o = 0; o < kFieldOutputs; ++o) {
-        sum += network.w3[o * H + unit0 + u] * own_outputs[o];
-      }
-      second[(unit0 + u) * kFieldPitch + lane] =
-          is_active(mask2, unit0 + u) ? sum : 0.0f;
-    }
-    __syncthreads();
-
-    second_layer.add_tile(second, first, third, masks2);  // 13: W2, b2
-    if (thread < H) gradients.b2[thread] += sum_row(second + thread * kFieldPitch);
-    __syncthreads();
-
-    RF_UNROLL
-    for (int u = 0; u < kUnits; ++u) sums[u] = 0.0f;  // 12: A1, over h1
-    multiply<kUnits>(network.w2 + unit0, 1, H, second, H, lane, sums);
-    RF_UNROLL
-    for (int u = 0; u < kUnits; ++u) {
-      first[(unit0 + u) * kFieldPitch + lane] =
-          is_active(mask1, unit0 + u) ? sums[u] : 0.0f;
-    }
-    if constexpr (kWithNormal) {  // 4: r1, over t1
-      RF_UNROLL
-      for (int u = 0; u < kUnits; ++u) sums[u] = 0.0f;
-      for (int j = 0; j < H; ++j) {
-        const float reverse2 = is_active(mask2, j) ? network.w3[j] : 0.0f;
-        RF_UNROLL
-        for (int u = 0; u < kUnits; ++u) {
-          sums[u] += network.w2[j * H + unit0 + u] * reverse2;
-        }
-      }
-      RF_UNROLL
-      for (int u = 0; u < kUnits; ++u) {
-        third[(unit0 + u) * kFieldPitch + lane] =
-            is_active(mask1, unit0 + u) ? sums[u] : 0.0f;
-      }
-    }
-    __syncthreads();
-
-    for (int item = thread; item < H * num_active; item += kFieldBlock) {  // 13: W1, b1
-      const int k = item / num_active;
-      const int d = item % num_active;
-      float sum = dot_rows(first + k * kFieldPitch, features + d * kFieldPitch);
-      if constexpr (kWithNormal) {
-        sum += dot_rows(third + k * kFieldPitch, tangents + d * kFieldPitch);
-      }
-      gradients.w1[k * num_inputs + d] += sum;
-    }
-    if (thread < H) gradients.b1[thread] += sum_row(first + thread * kFieldPitch);
-
-    for (int l = warp; l < call.grid.num_active_levels; l += kFieldWarps) {  // 12, 14
-      const HashGridLevel& level = call.grid.levels[l];
-      float* entries = grad_table + level.offset * F;
-      float grads[F];
-      float reverses[F];
-      project_back<H, F>(network.w1 + l * F, num_inputs, first, lane, grads);
-      if constexpr (kWithNormal) {
-        project_back<H, F>(network.w1 + l * F, num_inputs, third, lane, reverses);
-      }
-      if (!own.is_inside) continue;
-      const DirectionalCorners<float> corners =
-          grid_corners_along(level, call.grid.interpolation, own.unit, direction);
-      RF_UNROLL
-      for (int c = 0; c < 8; ++c) {
-        float values[F];
-        RF_UNROLL
-        for (int f = 0; f < F; ++f) {
-          values[f] = corners.weights[c] * grads[f];
-          if constexpr (kWithNormal) values[f] += corners.tangents[c] * reverses[f];
-        }
-        add_vector<F>(entries + int64_t{corners.indices[c]} * F, 1.0f, values);
-      }
-    }
-    __syncthreads();
-  }
-  second_layer.flush(network, gradients);
+  return gradients;
 }
 
-// gradients [size] = the sum of the blocks' rows, in their order. Launch: one thread an
-// element.
-__global__ void __launch_bounds__(kFieldBlock)
+// 7, 8: the thread's direction; obar and the masks go to shared memory. Returns whether
+// the sample has any gradient.
+template <int T, bool kWithNormal>
+__device__ inline bool load_upstream(const FieldCall& call, const FieldLane& own,
+                                     const FieldArrays& saved,
+                                     const FieldUpstreamArrays& upstreams,
+                                     const BackwardShared& shared, float direction[3]) {
+  float grad_outputs[kFieldOutputs];
+  backward_activations<kWithNormal>(call, own, saved, upstreams, grad_outputs,
+                                    direction);
+  bool counts = false;
+  RF_UNROLL
+  for (int o = 0; o < kFieldOutputs; ++o) counts |= grad_outputs[o] != 0.0f;
+  RF_UNROLL
+  for (int axis = 0; axis < 3; ++axis) counts |= direction[axis] != 0.0f;
+  if (own.part == 0) {
+    RF_UNROLL
+    for (int o = 0; o < kFieldOutputs; ++o) {
+      shared.grad_outputs[own.slot * kFieldOutputs + o] = grad_outputs[o];
+    }
+    RF_UNROLL
+    for (int layer = 0; layer < 2; ++layer) {
+      shared.masks[layer * T + own.slot] =
+          own.is_inside ? saved.masks[2 * own.sample + layer] : 0;
+    }
+  }
+  return counts;
+}
+
+// Each block adds its tiles to its own row of `block_gradients` [blocks, size of the
+// network], zeroed; the table's gradients [entries, F] are summed by atomics. A tile
+// without any gradient, as behind an opaque surface, is left out. Launch: any number of
+// blocks of kFieldBlock<kBackwardTile<H>> threads, backward_shared_floats of shared
+// memory and, unless call.packed is set, packed_floats.
+template <FieldPrecision P, int H, bool kWithNormal>
+__global__ void __launch_bounds__(kFieldBlock<kBackwardTile<H>>, 2)
+    field_backward_kernel(const __grid_constant__ FieldCall call,
+                          const __grid_constant__ FieldArrays saved,
+                          const __grid_constant__ FieldUpstreamArrays upstreams,
+                          float* __restrict__ block_gradients,
+                          float* __restrict__ grad_table) {
+  if constexpr (has_precision<P>()) {
+    constexpr int T = kBackwardTile<H>;
+    RF_DYNAMIC_SHARED(memory);
+    const int num_inputs = call.grid.num_levels * call.grid.num_features;
+    const int num_active = call.grid.num_active_levels * call.grid.num_features;
+    const int num_padded = padded_inputs(call.grid);
+    float* rest = memory;
+    const PackedNetwork network = place_network<P, H>(call, num_padded, rest);
+    const BackwardShared shared = carve_backward<H>(rest, num_padded, kWithNormal);
+    const BackwardNetwork<P, H, kWithNormal> products{
+        network, shared, (num_active + kDepth<P> - 1) / kDepth<P> * kDepth<P>,
+        num_padded};
+    const FieldNetworkGradients<float> gradients =
+        own_gradients<H>(block_gradients, num_inputs);
+    NetworkSums<P, H, kWithNormal> sums;
+
+    const int64_t num_tiles = (call.num_samples + T - 1) / T;
+    for (int64_t tile = blockIdx.x; tile < num_tiles; tile += gridDim.x) {
+      const FieldLane own = load_lane<T>(call, tile);
+      float direction[3];
+      const bool counts =
+          load_upstream<T, kWithNormal>(call, own, saved, upstreams, shared, direction);
+      if (!__syncthreads_or(counts)) continue;
+      with_features(call.grid.num_features, [&](auto features) {
+        gather_levels<P, T, features.value, kWithNormal>(
+            call, own, counts, direction, num_padded, shared.inputs, shared.tangents);
+      });
+      __syncthreads();
+      products.recompute_hidden();
+      __syncthreads();
+      sums.add_third_layer(shared.second, shared.grad_outputs);
+      if constexpr (kWithNormal) {
+        __syncthreads();
+        products.push_tangent();
+        __syncthreads();
+      }
+      sums.add_second_layer(network, shared);
+      __syncthreads();
+      products.pull_back_hidden();
+      __syncthreads();
+      sums.add_first_layer(shared, num_padded, gradients, num_inputs, num_active);
+      __syncthreads();
+      products.pull_back_inputs();
+      __syncthreads();
+      if (counts) {
+        with_features(call.grid.num_features, [&](auto features) {
+          scatter_levels<T, features.value, kWithNormal>(
+              call, own, direction, shared.inputs, shared.tangents, grad_table);
+        });
+      }
+    }
+    __syncthreads();
+    sums.flush(call.network, shared.first, gradients, num_inputs, num_active);
+  } else {
+    __trap();
+  }
+}
+
+constexpr int kSumColumns = 32;  // of a block of field_sum_blocks_kernel
+constexpr int kSumParts = 8;
+
+// gradients [size] = the sum of the blocks' rows, in a fixed order: the rows modulo 8,
+// then those eight sums. Launch: a block of 256 threads for every 32 elements.
+__global__ void __launch_bounds__(kSumColumns* kSumParts)
     field_sum_blocks_kernel(const float* __restrict__ block_gradients, int num_rows,
                             int64_t size, float* __restrict__ gradients) {
-  const int64_t k = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (k >= size) return;
+  __shared__ float parts[kSumParts][kSumColumns];
+  const int column = static_cast<int>(threadIdx.x) % kSumColumns;
+  const int part = static_cast<int>(threadIdx.x) / kSumColumns;
+  const int64_t k = int64_t{blockIdx.x} * kSumColumns + column;
   float sum = 0.0f;
-  for (int row = 0; row < num_rows; ++row) sum += block_gradients[row * size + k];
+  for (int row = part; row < num_rows && k < size; row += kSumParts) {
+    sum += block_gradients[row * size + k];
+  }
+  parts[part][column] = sum;
+  __syncthreads();
+  if (part != 0 || k >= size) return;
+  for (int p = 1; p < kSumParts; ++p) sum += parts[p][column];
   gradients[k] = sum;
 }
 
