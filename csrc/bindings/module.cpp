@@ -1,5 +1,6 @@
 // The Python module realfusion._C. Loading it registers the operators (each family's
-// schema is in bindings/<family>.cpp); the module itself only reports its build.
+// schema is in bindings/<family>.cpp); the module itself reports its build and
+// holds the process's settings.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "bindings/stable.h"
+#include "core/field_precision.h"
 #if __has_include("cpu/simd.h")
 #include "cpu/simd.h"
 #define REALFUSION_HAS_SIMD
@@ -84,4 +86,10 @@ PYBIND11_MODULE(_C, module) {
   module.doc() = "Native kernels of realfusion, registered as torch.ops.realfusion.*";
   module.def("build_info", &build_info,
              "How the kernels were built and which of them this machine uses.");
+  // By number; realfusion/ops/field_precision.py has the names.
+  module.def("field_precision",
+             [] { return static_cast<int32_t>(realfusion::field_precision()); });
+  module.def("set_field_precision", [](int32_t precision) {
+    realfusion::set_field_precision(static_cast<realfusion::FieldPrecision>(precision));
+  });
 }

@@ -95,6 +95,9 @@ def radiance_field(
         num_active_levels: Levels in use, the coarsest first; None for all.
         with_normals: Without, the kernel does half the work.
 
+    On a CUDA device the layers are multiplied in TF32 unless
+    `realfusion.ops.field_precision.set_field_precision` says otherwise.
+
     Returns:
         Differentiable once in ``table`` and ``weights``, not in ``positions``. The
         gradient passes the cut-off of the log-density as if it were not there. On a
