@@ -180,16 +180,23 @@ inline auto gather_operands(const uint32_t a[4], const uint32_t b[2]) {
   return shim::gather_lanes(own);
 }
 
-// The multiplier looks at no more than the 19 bits of TF32.
+// What a multiplier does with more than the 19 bits of TF32 is not defined.
+inline float read_tf32(uint32_t bits) {
+  const float value = float_from_bits(bits);
+  if ((bits & 0x1fffu) != 0 && !std::isnan(value)) shim::fail("unrounded operand");
+  return value;
+}
+
 inline void multiply_tf32(float sums[4], const uint32_t a[4], const uint32_t b[2]) {
   const auto lanes = gather_operands(a, b);
-  const auto value = [](uint32_t bits) { return float_from_bits(bits & ~0x1fffu); };
   multiply_fragments<8>(
       sums,
       [&](int row, int k) {
-        return value(lanes[row % 8 * 4 + k % 4][row / 8 + 2 * (k / 4)]);
+        return read_tf32(lanes[row % 8 * 4 + k % 4][row / 8 + 2 * (k / 4)]);
       },
-      [&](int k, int column) { return value(lanes[column * 4 + k % 4][4 + k / 4]); });
+      [&](int k, int column) {
+        return read_tf32(lanes[column * 4 + k % 4][4 + k / 4]);
+      });
 }
 
 inline void multiply_bfloat16(float sums[4], const uint32_t a[4], const uint32_t b[2]) {
