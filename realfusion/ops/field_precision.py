@@ -15,8 +15,8 @@ def set_field_precision(precision: FieldPrecision) -> None:
     It holds for the layers between the hash grid and the last one, and for their
     gradients; sums, the last layer, the hash grid and all else are float32 always. The
     CPU computes in the dtype of its input; a device of compute capability below 8, or
-    whose shared memory does not hold the network, in float32. A backward takes every ReLU from its forward, also when the precision has changed in
-    between.
+    whose shared memory does not hold the network, in float32. A backward takes every
+    ReLU from its forward, also when the precision has changed in between.
 
     Args:
         precision: ``"tf32"``, the default: operands of 11 significant bits on tensor

@@ -83,6 +83,9 @@ def radiance_field(
     function; the backward includes their second order. ReLU masks, log-density
     gradients and outputs are kept for it, 44 bytes a sample; all else is recomputed.
 
+    On a CUDA device the layers are multiplied in TF32 unless
+    `realfusion.ops.field_precision.set_field_precision` says otherwise.
+
     Args:
         positions: World positions; outside ``[-bound, bound]³`` everything is 0 and has
             no gradient.
@@ -94,9 +97,6 @@ def radiance_field(
         blob: Added to the log-density.
         num_active_levels: Levels in use, the coarsest first; None for all.
         with_normals: Without, the kernel does half the work.
-
-    On a CUDA device the layers are multiplied in TF32 unless
-    `realfusion.ops.field_precision.set_field_precision` says otherwise.
 
     Returns:
         Differentiable once in ``table`` and ``weights``, not in ``positions``. The
