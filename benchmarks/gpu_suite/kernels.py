@@ -11,12 +11,14 @@ from torch import Tensor
 
 from benchmarks.gpu_suite import goals
 from benchmarks.gpu_suite.floors import Ceilings, Demand, grid_accesses
+from benchmarks.gpu_suite.parity_cases import in_field_precision
 from benchmarks.gpu_suite.report import Report
 from benchmarks.gpu_suite.setting import Setting
 from benchmarks.gpu_suite.timing import Run, peak_memory, time_on_device
 from benchmarks.ops import cases
 from realfusion.ops import HashGridLayout, hash_grid_encode, march_rays, occupancy
 from realfusion.ops.compositing import composite
+from realfusion.ops.field_precision import FieldPrecision
 from realfusion.ops.reference import compositing as reference_compositing
 from realfusion.ops.reference import hash_grid as reference_hash_grid
 from realfusion.ops.reference import occupancy as reference_occupancy
@@ -231,36 +233,49 @@ def occupancy_grid(device: torch.device, setting: Setting) -> Iterator[Case]:
             yield Case(group, name, run, demand)
 
 
+# What is timed of the field: method, precision, and the unit that multiplies.
+FIELD_VARIANTS: dict[str, tuple[str, FieldPrecision, str]] = {
+    "native": ("native", "tf32", "mma_tf32"),
+    "native, bfloat16": ("native", "bfloat16", "mma_bf16"),
+    "native, float32": ("native", "float32", "fma"),
+    "native_without_normals": ("native_without_normals", "tf32", ""),
+    "finite_difference_6": ("finite_difference_6", "tf32", ""),
+}
+
+
 def fused_field(device: torch.device, setting: Setting) -> Iterator[Case]:
     num_samples = 2**9 if setting.is_dry else 2**18
-    methods = ["native"]
-    if not setting.is_quick:
-        methods += ["native_without_normals", "finite_difference_6"]
+    names = ["native"] if setting.is_quick else list(FIELD_VARIANTS)
     for width in (32, 64):
         case = cases.make_field_case(width, device, num_samples)
-        count = len(case.positions)
-        accesses = grid_accesses(cases.FIELD_LAYOUT, count)
-        for method in methods:
+        for name in names:
+            yield from field_cases(case, width, name)
 
-            def forward(case: cases.FieldCase = case, method: str = method) -> None:
-                with torch.no_grad():
-                    case.run(method)
 
-            def both(case: cases.FieldCase = case, method: str = method) -> None:
-                case.gradients(method)
+def field_cases(case: cases.FieldCase, width: int, name: str) -> Iterator[Case]:
+    """Both directions of one variant."""
+    method, precision, unit = FIELD_VARIANTS[name]
+    count = len(case.positions)
+    accesses = grid_accesses(cases.FIELD_LAYOUT, count)
 
-            for run, direction in ((forward, "forward"), (both, "forward_backward")):
-                demand = None
-                if method == "native":
-                    is_backward = direction != "forward"
-                    demand = Demand(
-                        field_work(width, count, is_backward),
-                        arithmetic="mma_tf32",
-                        gathers=accesses * (2 if is_backward else 1),
-                        reductions=accesses if is_backward else (),
-                    )
-                group = f"radiance_field {direction}, H = {width}"
-                yield Case(group, method, run, demand)
+    def forward() -> None:
+        with torch.no_grad(), in_field_precision(precision):
+            case.run(method)
+
+    def both() -> None:
+        with in_field_precision(precision):
+            case.gradients(method)
+
+    for run, direction in ((forward, "forward"), (both, "forward_backward")):
+        is_backward = direction != "forward"
+        demand = Demand(
+            field_work(width, count, is_backward),
+            arithmetic=unit,
+            gathers=accesses * (2 if is_backward else 1),
+            reductions=accesses if is_backward else (),
+        )
+        group = f"radiance_field {direction}, H = {width}"
+        yield Case(group, name, run, demand if unit else None)
 
 
 def field_work(width: int, count: int, is_backward: bool) -> cases.Work:
