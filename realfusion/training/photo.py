@@ -46,8 +46,8 @@ class Photo:
     ) -> Float[Tensor, "num_rays 3"]:
         """Colours of some pixels over a background, [3] or [num_rays, 3]."""
         return (
-            self.premultiplied.index_select(0, pixels)
-            + (1.0 - self.alpha.index_select(0, pixels))[:, None] * background
+            self.premultiplied[pixels]
+            + (1.0 - self.alpha[pixels])[:, None] * background
         )
 
 
