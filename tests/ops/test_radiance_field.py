@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 
 import pytest
@@ -538,3 +540,39 @@ def test_the_cpu_does_not_ask_for_the_precision():
     expected = evaluate(problem)
     set_field_precision("bfloat16")
     assert torch.equal(evaluate(problem).densities, expected.densities)
+
+
+_PEAK_SCRIPT = """
+import resource, torch
+from realfusion.ops.hash_grid import HashGridLayout
+from realfusion.ops.radiance_field import DensityBlob, radiance_field
+torch.set_num_threads(1)
+layout = HashGridLayout(num_levels=8, finest_resolution=64, log2_table_size=12)
+width = 32
+d = layout.num_outputs
+shapes = (width, d), (width,), (width, width), (width,), (4, width), (4,)
+weights = tuple(torch.randn(*shape).requires_grad_() for shape in shapes)
+table = torch.randn(layout.num_entries, 2).requires_grad_()
+def step(positions):
+    s = radiance_field(
+        positions, table, weights, layout, bound=1.0, blob=DensityBlob()
+    )
+    grads = [torch.ones(()).expand_as(t) for t in (s.densities, s.albedo, s.normals)]
+    torch.autograd.backward([s.densities, s.albedo, s.normals], grads)
+step(torch.rand(20000, 3))
+positions = torch.rand(NUM_SAMPLES, 3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+step(positions)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(1024 * (after - before) / NUM_SAMPLES)
+"""
+
+
+def test_memory_a_sample_is_outputs_masks_and_gradients():
+    """28 bytes of outputs, 28 that the backward needs, 28 of upstream gradients."""
+    script = _PEAK_SCRIPT.replace("NUM_SAMPLES", "2_000_000")
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    upstream = 28.0  # made contiguous for the kernel; not the field's own
+    assert float(result.stdout) - upstream < 64.0
