@@ -159,7 +159,10 @@ FieldBackwardResult backward(const FieldArguments& field,
       make_problem<T>(field, network, positions, table, with_normals);
   Tensor grad_table = on_huge_pages(new_empty(table, table.sizes()));
   T* grad_entries = grad_table.mutable_data_ptr<T>();
-  std::fill_n(grad_entries, grad_table.numel(), T(0));
+  torch::stable::parallel_for(
+      0, grad_table.numel(), int64_t{1} << 16, [&](int64_t begin, int64_t end) {
+        std::fill(grad_entries + begin, grad_entries + end, T(0));
+      });
   const std::vector<T> buffer = run_backward<T>(choose_kernels<T>(field), problem,
                                                 saved, upstreams, grad_entries);
   const T* next = buffer.data();
