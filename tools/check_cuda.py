@@ -12,6 +12,7 @@ on a machine without a GPU. The budget may admit spilled bytes of a rarely used 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -108,12 +109,11 @@ def compile_source(
     source: Path,
     toolkit: CudaToolkit,
     include_dirs: list[str],
-    architectures: list[str],
+    arch: str,
 ) -> list[KernelReport]:
-    """Compile one file for all ``architectures``; raises RuntimeError on an error."""
+    """Compile one file for one architecture; raises RuntimeError on an error."""
     command = nvcc_command(source, toolkit, include_dirs)
-    for arch in architectures:
-        command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
+    command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
     command += ["-Xptxas", "-v", "-c", "-o", os.devnull]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
@@ -176,10 +176,12 @@ def main() -> int:
     include_dirs = find_include_dirs(toolkit)
     sources = arguments.sources or sorted(ROOT.glob("csrc/cuda/*.cu"))
     start = time.monotonic()
+    # The dearest source first, an architecture a job: no core waits for one long file.
+    sources = sorted(sources, key=lambda path: "field" not in path.name)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         results = pool.map(
-            lambda path: compile_source(path, toolkit, include_dirs, arguments.arch),
-            sources,
+            lambda job: compile_source(job[0], toolkit, include_dirs, job[1]),
+            itertools.product(sources, arguments.arch),
         )
         try:
             reports = [report for result in results for report in result]
