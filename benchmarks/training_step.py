@@ -63,13 +63,13 @@ class Bench:
         return drawn.to(self.state.refused.device)
 
     def render_photo(self) -> None:
-        rows = self.state.photo_capacity.rows
-        render_photo(self.state.scene, self.task.photo, self.config, self.draw(), rows)
+        room = self.state.photo_capacity.room
+        render_photo(self.state.scene, self.task.photo, self.config, self.draw(), room)
 
     def render_view(self) -> None:
         """The random views, without the prior's judgement."""
-        rows = self.state.view_capacity.rows
-        render_views(self.state.scene, self.config, self.draw(), rows)
+        room = self.state.view_capacity.room
+        render_views(self.state.scene, self.config, self.draw(), room)
 
     def judge(self) -> Callable[[], None] | None:
         """Encoding views and judging the latents, both guidance branches."""

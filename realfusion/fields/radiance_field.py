@@ -131,6 +131,7 @@ class RadianceField(nn.Module):
         *,
         num_active_levels: int | None = None,
         min_transmittance: float,
+        capacity: int | None = None,
     ) -> RaySamples:
         """Leave out what lies behind a surface, where an image has no weight.
 
@@ -138,6 +139,8 @@ class RadianceField(nn.Module):
             samples: From `march_rays`.
             num_active_levels: Levels in use, coarse to fine; all if None.
             min_transmittance: Light that must arrive at a sample for it to be kept.
+            capacity: Rows of the result, padded, as of `march_rays`; None for as many
+                as there are samples.
 
         Returns:
             The samples that are left.
@@ -151,6 +154,8 @@ class RadianceField(nn.Module):
             blob=self.blob,
             num_active_levels=num_active_levels,
             min_transmittance=min_transmittance,
+            capacity=capacity,
+            pad_to_capacity=capacity is not None,
         )
 
 

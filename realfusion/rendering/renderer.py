@@ -15,6 +15,7 @@ from realfusion.cameras.camera import Camera, FreeCamera, Rays
 from realfusion.ops.compositing import composite
 from realfusion.ops.radiance_field import FieldSamples
 from realfusion.ops.ray_marching import RaySamples, march_rays
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.rendering.config import RendererConfig
 from realfusion.rendering.occupancy import OccupancyGrid
 from realfusion.rendering.shading import Shading
@@ -48,8 +49,12 @@ class SeesThrough(Protocol):
         *,
         num_active_levels: int | None = None,
         min_transmittance: float,
+        capacity: int | None = None,
     ) -> RaySamples:
-        """Keep the samples in front of which `min_transmittance` is left."""
+        """Keep the samples in front of which `min_transmittance` is left.
+
+        With a `capacity` there are exactly as many rows, as of `march_rays`.
+        """
         ...
 
 
@@ -65,7 +70,9 @@ class Rendered:
         back_facing: Mean squared cosine of normals that face away, a ray: the
             orientation penalty of Ref-NeRF (Eq. 11), with detached weights.
         num_samples: Rows of samples that were evaluated, padding included.
-        num_wanted: Samples that all rays wanted, on the device.
+        num_wanted: Samples that all rays wanted, marched and visible, on the device.
+            Where the marched ones had no room, fewer were visible.
+        overflowed: Whether some rays had no room for their samples and stayed black.
     """
 
     rgb: Float[Tensor, "num_rays 3"]
@@ -74,12 +81,8 @@ class Rendered:
     normals: Float[Tensor, "num_rays 3"]
     back_facing: Float[Tensor, num_rays]
     num_samples: int
-    num_wanted: Int64[Tensor, ""]
-
-    @property
-    def overflowed(self) -> Bool[Tensor, ""]:
-        """Whether some rays had no room for their samples and stayed black."""
-        return self.num_wanted > self.num_samples
+    num_wanted: Int64[Tensor, 2]
+    overflowed: Bool[Tensor, ""]
 
     def over(self, background: Tensor) -> Float[Tensor, "num_rays 3"]:
         """Colours over a background, [3] or [num_rays, 3]."""
@@ -110,7 +113,7 @@ class VolumeRenderer:
         num_active_levels: int | None = None,
         with_normals: bool = True,
         jitter: Float[Tensor, num_rays] | None = None,
-        capacity: int | None = None,
+        room: SampleCounts | None = None,
     ) -> Rendered:
         """Render rays, differentiably in the field's parameters.
 
@@ -123,24 +126,16 @@ class VolumeRenderer:
             with_normals: Whether normals are composited (implied by the shading).
             jitter: Place of the samples within their intervals, one number in [0, 1) a
                 ray; None puts them half a step into each interval.
-            capacity: Rows of samples to evaluate, however many the rays want: then a
-                CUDA device is not waited for, and the caller must look at
-                `overflowed`. None for as many as they want.
+            room: Rows of samples, however many the rays want: then a CUDA device is
+                not waited for, and the caller must look at `overflowed`. None for as
+                many as they want.
 
         Returns:
             Colours, opacity, depth, normals.
         """
         with_normals = with_normals or shading.needs_normals
-        if capacity is None:
-            samples = self._march(rays, occupancy, jitter)
-            if isinstance(field, SeesThrough):
-                samples = field.visible_samples(
-                    samples,
-                    num_active_levels=num_active_levels,
-                    min_transmittance=0.5 * self.config.early_stop_transmittance,
-                )
-        else:
-            samples = self._march_padded(rays, occupancy, jitter, capacity)
+        marched = self._march(rays, occupancy, jitter, room)
+        samples = self._keep_visible(field, marched, num_active_levels, room)
         values = field(
             samples.positions,
             num_active_levels=num_active_levels,
@@ -172,7 +167,8 @@ class VolumeRenderer:
             normals=normals,
             back_facing=back_facing,
             num_samples=samples.num_samples,
-            num_wanted=samples.num_requested,
+            num_wanted=torch.stack([marched.num_requested, samples.num_requested]),
+            overflowed=marched.overflowed | samples.overflowed,
         )
 
     @torch.no_grad()
@@ -222,10 +218,44 @@ class VolumeRenderer:
             normals=torch.cat([part.normals for part in parts]),
             back_facing=torch.cat([part.back_facing for part in parts]),
             num_samples=sum(part.num_samples for part in parts),
-            num_wanted=torch.stack([part.num_wanted for part in parts]).sum(),
+            num_wanted=torch.stack([part.num_wanted for part in parts]).sum(0),
+            overflowed=torch.stack([part.overflowed for part in parts]).any(),
         )
 
     def _march(
+        self,
+        rays: Rays,
+        occupancy: OccupancyGrid,
+        jitter: Tensor | None,
+        room: SampleCounts | None,
+    ) -> RaySamples:
+        """The samples of the rays in occupied cells."""
+        if room is None:
+            return self._march_all(rays, occupancy, jitter)
+        samples = self._sample(
+            rays, occupancy, jitter, capacity=room.marched, pad_to_capacity=True
+        )
+        return self._move_padding_outside(samples)
+
+    def _keep_visible(
+        self,
+        field: Field,
+        marched: RaySamples,
+        num_active_levels: int | None,
+        room: SampleCounts | None,
+    ) -> RaySamples:
+        """Those of the samples that light reaches, if the field can tell."""
+        if not isinstance(field, SeesThrough):
+            return marched
+        visible = field.visible_samples(
+            marched,
+            num_active_levels=num_active_levels,
+            min_transmittance=0.5 * self.config.early_stop_transmittance,
+            capacity=None if room is None else room.visible,
+        )
+        return visible if room is None else self._move_padding_outside(visible)
+
+    def _march_all(
         self, rays: Rays, occupancy: OccupancyGrid, jitter: Tensor | None
     ) -> RaySamples:
         """March; where the samples do not fit, say so, grow and march again."""
@@ -240,21 +270,18 @@ class VolumeRenderer:
                 f"{needed} samples did not fit a capacity of {self._capacity}; "
                 f"marching again with room for them",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
             self._capacity = needed + needed // 4
 
-    def _march_padded(
-        self, rays: Rays, occupancy: OccupancyGrid, jitter: Tensor | None, capacity: int
-    ) -> RaySamples:
-        """March to a fixed number of samples, without a word from the device."""
-        samples = self._sample(
-            rays, occupancy, jitter, capacity=capacity, pad_to_capacity=True
-        )
-        rows = torch.arange(capacity, device=samples.positions.device)
+    def _move_padding_outside(self, samples: RaySamples) -> RaySamples:
+        """Padding where the field is zero and looks nothing up: outside the box.
+
+        Left at the origin it would be evaluated in full, and its gradients (zeros)
+        would all queue up at the same entries.
+        """
+        rows = torch.arange(samples.num_samples, device=samples.positions.device)
         is_padding = (rows >= samples.ray_offsets[-1])[:, None]
-        # Outside the box the field is zero and looks nothing up. Left at the origin,
-        # the padding's gradients (zeros) would all queue up at the same entries.
         outside = samples.positions.masked_fill(is_padding, 2.0 * self.bound)
         return replace(samples, positions=outside)
 

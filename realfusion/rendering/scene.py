@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from realfusion.cameras.camera import Camera, FreeCamera, Rays
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.rendering.config import RendererConfig
 from realfusion.rendering.occupancy import OccupancyGrid
 from realfusion.rendering.renderer import Rendered, VolumeRenderer
@@ -60,7 +61,7 @@ class Scene(nn.Module):
         shading: Shading,
         with_normals: bool = True,
         jitter: Float[Tensor, num_rays] | None = None,
-        capacity: int | None = None,
+        room: SampleCounts | None = None,
     ) -> Rendered:
         """Render rays, differentiably in the scene's parameters."""
         return self.renderer.render(
@@ -71,7 +72,7 @@ class Scene(nn.Module):
             num_active_levels=self.num_active_levels,
             with_normals=with_normals,
             jitter=jitter,
-            capacity=capacity,
+            room=room,
         )
 
     def render_image(

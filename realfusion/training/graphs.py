@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.training.config import ReconstructionConfig
 from realfusion.training.draws import StepDraw
 from realfusion.training.launched import Outcome
@@ -22,8 +23,8 @@ from realfusion.training.step import Task, update_scene
 
 # Levels of the hash grid in use, and the shading of each view.
 Branch = tuple[int | None, tuple[str, ...]]
-# Rows of samples of the photo's rays and of a view; None while they are not known.
-Sizes = tuple[int | None, int | None]
+# Room for the samples of the photo's rays and of a view; None while it is not known.
+Sizes = tuple[SampleCounts | None, SampleCounts | None]
 
 
 @dataclass
@@ -31,7 +32,7 @@ class _Captured:
     """The graphs of one size.
 
     Attributes:
-        sizes: Rows of samples.
+        sizes: Room for samples.
         inputs: The tensors that the graphs read, filled anew before each replay.
         seen: Branches of which a step has run.
         graphs: The graph of each branch, and where it leaves its outcome.
@@ -67,7 +68,7 @@ class GraphedUpdate:
         draw: StepDraw,
     ) -> Outcome:
         """Update the scene; see `update_scene`."""
-        sizes = (state.photo_capacity.rows, state.view_capacity.rows)
+        sizes = (state.photo_capacity.room, state.view_capacity.room)
         if None in sizes:
             return update_scene(state, task, config, draw)
         if self._captured is None or self._captured.sizes != sizes:

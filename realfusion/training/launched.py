@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.training.draws import StepDraw
 
 
@@ -39,12 +40,12 @@ class Outcome:
     Attributes:
         names: The terms, in order.
         numbers: Float64: the terms, `loss`, the sum of the scaled gradient, whether
-            samples overflowed, and how many the photo's rays and the hungriest of the
-            views wanted.
+            samples overflowed, and how many (marched, visible) the photo's rays and
+            the hungriest of the views wanted.
     """
 
     names: tuple[str, ...]
-    numbers: Float[Tensor, " num_terms_plus_5"]
+    numbers: Float[Tensor, " num_terms_plus_7"]
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Answer:
     terms: dict[str, float]
     gradient: float
     has_overflowed: bool
-    photo_samples: int
-    view_samples: int
+    photo_samples: SampleCounts
+    view_samples: SampleCounts
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,15 @@ class LaunchedStep:
         """What came of the step, after waiting for it if need be."""
         if self.arrival is not None:
             self.arrival.synchronize()
-        *values, gradient, overflowed, photo, views = self.numbers.tolist()
-        terms = dict(zip((*self.names, "loss"), values, strict=True))
-        return Answer(terms, gradient, overflowed > 0.0, int(photo), int(views))
+        *values, gradient, overflowed = self.numbers[:-4].tolist()
+        marched, visible, *views = (int(count) for count in self.numbers[-4:])
+        return Answer(
+            terms=dict(zip((*self.names, "loss"), values, strict=True)),
+            gradient=gradient,
+            has_overflowed=overflowed > 0.0,
+            photo_samples=SampleCounts(marched, visible),
+            view_samples=SampleCounts(*views),
+        )
 
 
 def send_home(numbers: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:

@@ -17,6 +17,7 @@ from realfusion.priors.score_distillation import (
     sample_timesteps,
     weighted_residual,
 )
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
 from realfusion.rendering.shading import Shading
@@ -56,7 +57,7 @@ def render_photo(
     photo: Photo,
     config: ReconstructionConfig,
     draw: StepDraw,
-    capacity: int | None = None,
+    room: SampleCounts | None = None,
 ) -> View:
     """Look through some pixels of the photo.
 
@@ -65,7 +66,7 @@ def render_photo(
         photo: The rays of all its pixels.
         config: Background.
         draw: The pixels, jitter and background.
-        capacity: Rows of samples; see `VolumeRenderer.render`.
+        room: Rows of samples; see `VolumeRenderer.render`.
 
     Returns:
         The pixels' rays.
@@ -77,7 +78,7 @@ def render_photo(
         shading=Shading("albedo"),
         with_normals=False,
         jitter=draw.photo_jitter,
-        capacity=capacity,
+        room=room,
     )
     return View(rendered, _background(scene, rays, mode, draw.photo_background))
 
@@ -86,7 +87,7 @@ def render_views(
     scene: Scene,
     config: ReconstructionConfig,
     draw: StepDraw,
-    capacity: int | None = None,
+    room: SampleCounts | None = None,
 ) -> list[View]:
     """Look at the scene from random sides.
 
@@ -94,7 +95,7 @@ def render_views(
         scene: What is optimised.
         config: Size of the views, shading and background.
         draw: Cameras, light, jitter and backgrounds.
-        capacity: Rows of samples a view; see `VolumeRenderer.render`.
+        room: Rows of samples a view; see `VolumeRenderer.render`.
 
     Returns:
         The views, row by row from the top left.
@@ -108,7 +109,7 @@ def render_views(
             rays,
             shading=draw.shading(index, config.shading.ambient),
             jitter=draw.view_jitter[index],
-            capacity=capacity,
+            room=room,
         )
         views.append(View(rendered, background))
     return views

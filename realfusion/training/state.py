@@ -8,7 +8,7 @@ from torch import Tensor
 
 from realfusion.fields.background import LearnedBackground
 from realfusion.fields.radiance_field import RadianceField
-from realfusion.rendering.capacity import SampleCapacity
+from realfusion.rendering.capacity import RenderCapacity
 from realfusion.rendering.scene import Scene
 from realfusion.training.config import OptimizerConfig, ReconstructionConfig
 
@@ -52,7 +52,7 @@ class TrainState:
         self.scene = build_scene(config, self.generator).to(device)
         self.refused = torch.zeros((), device=device)
         self.optimizer = build_optimizer(self.scene, config.optimizer, self.refused)
-        self.photo_capacity, self.view_capacity = SampleCapacity(), SampleCapacity()
+        self.photo_capacity, self.view_capacity = RenderCapacity(), RenderCapacity()
         self.runs_ahead = self.refused.is_cuda
         self.averaged: Tensors = {
             name: parameter.detach().clone()

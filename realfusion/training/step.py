@@ -110,8 +110,8 @@ def update_scene(
     state.optimizer.step()
     state.update_average(draw.average_share)
     photo_samples, *view_samples = [each.num_wanted for each in rendered]
-    samples = [overflowed, photo_samples, torch.stack(view_samples).max()]
-    numbers = torch.cat([numbers, torch.stack([n.double() for n in samples])])
+    samples = [overflowed[None], photo_samples, torch.stack(view_samples).amax(0)]
+    numbers = torch.cat([numbers, *(each.double() for each in samples)])
     return Outcome(tuple(terms), numbers)
 
 
@@ -126,11 +126,11 @@ def compute_terms(
         config: Settings of the reconstruction.
         draw: Everything else that is random, on the scene's device.
     """
-    scene, photo_rows, view_rows = state.scene, None, None
+    scene, photo_room, view_room = state.scene, None, None
     if state.runs_ahead:
-        photo_rows, view_rows = state.photo_capacity.rows, state.view_capacity.rows
-    seen = render_photo(scene, task.photo, config, draw, photo_rows)
-    views = render_views(scene, config, draw, view_rows)
+        photo_room, view_room = state.photo_capacity.room, state.view_capacity.room
+    seen = render_photo(scene, task.photo, config, draw, photo_room)
+    views = render_views(scene, config, draw, view_room)
     terms = reconstruction_terms(seen, task.photo, config, draw.pixels)
     terms |= prior_terms(views, task.prior, task.prompt, config, draw, state.generator)
     terms |= surface_terms(views, config)
@@ -199,7 +199,8 @@ def finish_step(
         _step_back(state, config, launched)
         raise SampleOverflowError(
             f"the samples of step {launched.step} did not fit; again with room for "
-            f"{state.photo_capacity.rows} and {state.view_capacity.rows}"
+            f"{state.photo_capacity.room} in the photo and {state.view_capacity.room} "
+            f"in a view"
         )
     for name, value in answer.terms.items():
         if not math.isfinite(value):

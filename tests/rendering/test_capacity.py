@@ -2,7 +2,13 @@
 
 import random
 
-from realfusion.rendering.capacity import HEADROOM, REMEMBERED, SampleCapacity
+from realfusion.rendering.capacity import (
+    HEADROOM,
+    REMEMBERED,
+    RenderCapacity,
+    SampleCapacity,
+    SampleCounts,
+)
 
 
 def test_nothing_is_known_at_first():
@@ -47,3 +53,36 @@ def test_an_unsteady_need_changes_the_size_seldom():
         capacity.observe(draws.randint(50_000, 100_000))
         sizes.append(capacity.rows)
     assert len(set(sizes)) <= 3
+
+
+def test_both_kinds_of_samples_have_room_of_their_own():
+    capacity = RenderCapacity()
+    assert capacity.room is None
+    capacity.observe(SampleCounts(100_000, 30_000))
+    assert 100_000 < capacity.room.marched < 150_000
+    assert 30_000 < capacity.room.visible < 45_000
+
+
+def test_visible_samples_that_overflow_are_given_room_alone():
+    capacity = RenderCapacity()
+    capacity.observe(SampleCounts(100_000, 30_000))
+    marched = capacity.room.marched
+    capacity.observe(SampleCounts(100_000, 90_000))
+    assert capacity.room.visible > 90_000
+    assert capacity.room.marched == marched
+
+
+def test_a_march_that_overflows_counts_too_few_visible_samples():
+    capacity = RenderCapacity()
+    capacity.observe(SampleCounts(100_000, 30_000))
+    capacity.observe(SampleCounts(300_000, 1000))
+    assert capacity.room.marched > 300_000
+    assert 90_000 < capacity.room.visible < 200_000
+
+
+def test_more_samples_than_were_marched_are_never_visible():
+    capacity = RenderCapacity()
+    capacity.observe(SampleCounts(100_000, 100_000))
+    capacity.marched.rows = 64
+    capacity.observe(SampleCounts(100_000, 0))
+    assert capacity.room.visible < 150_000

@@ -10,13 +10,15 @@ from realfusion.cameras.camera import Camera
 from realfusion.fields.config import FieldConfig
 from realfusion.fields.radiance_field import RadianceField
 from realfusion.ops.radiance_field import FieldSamples
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.rendering.config import RendererConfig
-from realfusion.rendering.renderer import VolumeRenderer
+from realfusion.rendering.renderer import Rendered, VolumeRenderer
 from realfusion.rendering.scene import Scene
 from realfusion.rendering.shading import Shading
 
 SIZE = 33
 CENTRE = (SIZE * SIZE) // 2
+RAYS = Camera(fov_y_deg=20.0).rays(9, 9)
 
 
 class InsideOut(torch.nn.Module):
@@ -31,6 +33,54 @@ class InsideOut(torch.nn.Module):
         samples = self.inner(positions)
         normals = -self.sign * samples.normals
         return FieldSamples(samples.densities, samples.albedo, normals)
+
+
+class Unseeing(torch.nn.Module):
+    """A field that cannot tell which samples are hidden."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, positions, *, num_active_levels=None, with_normals=True):
+        return self.inner(positions, with_normals=with_normals)
+
+
+class Watched(torch.nn.Module):
+    """A field that keeps what it was asked: positions, and how many are no padding."""
+
+    def __init__(self, inner: RadianceField) -> None:
+        super().__init__()
+        self.inner, self.asked = inner, []
+
+    def visible_samples(self, samples, **options):
+        self.asked.append((samples.positions, samples.ray_offsets[-1]))
+        self.visible = self.inner.visible_samples(samples, **options)
+        return self.visible
+
+    def forward(self, positions, **options):
+        self.asked.append((positions, self.visible.ray_offsets[-1]))
+        return self.inner(positions, **options)
+
+
+def make_solid_scene(settings: RendererConfig, normals: str = "analytic") -> Scene:
+    """A field that light does not get through."""
+    field = RadianceField(
+        FieldConfig(
+            num_levels=4, log2_table_size=12, normals=normals, blob_density=8.0
+        ),
+        generator=torch.Generator().manual_seed(0),
+    )
+    scene = Scene(field, config=settings, bound=field.config.bound)
+    scene.update_occupancy(every_cell=True, generator=torch.Generator().manual_seed(0))
+    return scene
+
+
+def values_and_gradients(scene: Scene, view: Rendered) -> list[torch.Tensor]:
+    """What is seen, and the gradients of its sum."""
+    (view.rgb.sum() + view.normals.sum() + view.back_facing.sum()).backward()
+    grads = [parameter.grad for parameter in scene.field.parameters()]
+    return [view.rgb, view.depth, view.back_facing, *grads]
 
 
 def test_silhouette_depth_colour_and_normal_of_a_ball(ball_scene):
@@ -92,29 +142,62 @@ def test_jitter_moves_samples(ball_scene):
 @pytest.mark.parametrize("normals", ["analytic", "central", "tetrahedral"])
 def test_padded_samples_change_neither_values_nor_gradients(settings, normals):
     results = []
-    for capacity in (None, 40_000):
-        field = RadianceField(
-            FieldConfig(num_levels=4, log2_table_size=12, normals=normals),
-            generator=torch.Generator().manual_seed(0),
-        )
-        scene = Scene(field, config=settings, bound=field.config.bound)
-        scene.update_occupancy(
-            every_cell=True, generator=torch.Generator().manual_seed(0)
-        )
-        rays = Camera(fov_y_deg=20.0).rays(9, 9)
-        view = scene.render(rays, shading=Shading("lambertian"), capacity=capacity)
-        (view.rgb.sum() + view.normals.sum() + view.back_facing.sum()).backward()
-        grads = [parameter.grad for parameter in field.parameters()]
-        results.append([view.rgb, view.depth, view.back_facing, *grads])
-    assert view.num_samples == 40_000 > int(view.num_wanted) > 0
+    for room in (None, SampleCounts(40_000, 30_000)):
+        scene = make_solid_scene(settings, normals)
+        view = scene.render(RAYS, shading=Shading("lambertian"), room=room)
+        results.append(values_and_gradients(scene, view))
+    marched, visible = view.num_wanted.tolist()
+    assert 40_000 > marched > 1.5 * visible > 0
+    assert view.num_samples == 30_000
     assert not view.overflowed
     torch.testing.assert_close(*results)
 
 
-def test_overflow_of_padded_samples_is_told_on_the_device(ball_scene):
-    view = ball_scene.render(Camera().rays(9, 9), shading=Shading("albedo"), capacity=8)
+@pytest.mark.parametrize("room", [None, SampleCounts(40_000, 30_000)])
+def test_samples_behind_a_surface_change_neither_values_nor_gradients(settings, room):
+    results, evaluated = [], []
+    for sees_through in (True, False):
+        scene = make_solid_scene(settings)
+        if not sees_through:
+            scene.field = Unseeing(scene.field)
+        view = scene.render(RAYS, shading=Shading("lambertian"), room=room)
+        results.append(values_and_gradients(scene, view))
+        evaluated.append(view.num_samples)
+    assert evaluated[0] < evaluated[1]
+    # Their weights are below the threshold at which compositing stops.
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("room", [SampleCounts(8, 40_000), SampleCounts(40_000, 8)])
+def test_overflow_of_padded_samples_is_told_on_the_device(settings, room):
+    scene = make_solid_scene(settings)
+    view = scene.render(RAYS, shading=Shading("albedo"), room=room)
     assert view.overflowed
-    assert int(view.num_wanted) > 8
+    marched, visible = view.num_wanted.tolist()
+    assert marched > room.marched or visible > room.visible
+    assert view.opacity[40] == 0.0, "the centre had no room"
+
+
+def test_fields_that_cannot_tell_need_no_room_for_the_visible(ball_scene):
+    for room, is_enough in (
+        (SampleCounts(40_000, 8), True),
+        (SampleCounts(8, 8), False),
+    ):
+        view = ball_scene.render(RAYS, shading=Shading("albedo"), room=room)
+        assert view.overflowed.item() is not is_enough
+        assert view.num_samples == room.marched
+        assert view.num_wanted[0] == view.num_wanted[1] > 8
+
+
+def test_padding_is_evaluated_outside_the_box(settings):
+    """Rows of zeros lie at the centre of the object, where they would be costly."""
+    scene = make_solid_scene(settings)
+    scene.field = Watched(scene.field)
+    scene.render(RAYS, shading=Shading("albedo"), room=SampleCounts(40_000, 30_000))
+    assert [len(positions) for positions, _ in scene.field.asked] == [40_000, 30_000]
+    for positions, num_real in scene.field.asked:
+        is_outside = positions.abs().amax(1) > scene.bound
+        assert torch.equal(is_outside, torch.arange(len(positions)) >= num_real)
 
 
 def test_back_facing_weighs_normals_by_what_is_seen(ball_scene):

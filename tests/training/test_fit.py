@@ -7,6 +7,7 @@ import torch
 
 from realfusion.errors import InputError, NonFiniteError
 from realfusion.priors.config import Prompt
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.training.checkpoint import (
     INDEX_NAME,
     load_checkpoint,
@@ -150,8 +151,8 @@ def state_that_runs_ahead(config):
     """As on CUDA: with fixed sizes, and answers that are read late."""
     state = TrainState(config, seed=0)
     state.runs_ahead = True
-    state.photo_capacity.observe(20_000)
-    state.view_capacity.observe(20_000)
+    state.photo_capacity.observe(SampleCounts(20_000, 20_000))
+    state.view_capacity.observe(SampleCounts(20_000, 20_000))
     return state
 
 
@@ -186,9 +187,10 @@ def test_late_results_are_the_same(config, task, monkeypatch, fail_at):
     assert torch.equal(runs[0][1], runs[1][1])
 
 
-def test_overflow_costs_a_step_and_is_told(config, photo):
+@pytest.mark.parametrize("kind", ["marched", "visible"])
+def test_overflow_costs_a_step_and_is_told(config, photo, kind):
     state = state_that_runs_ahead(config)
-    state.view_capacity.rows = 64
+    getattr(state.view_capacity, kind).rows = 64
     results = list(fit(state, Task(photo), config))
     assert "step 0 did not fit" in results[0].message
     assert [each.step for each in results if each.terms] == list(range(1, 21))

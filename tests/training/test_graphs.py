@@ -8,6 +8,7 @@ import torch
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
+from realfusion.rendering.capacity import SampleCounts
 from realfusion.training.fit import fit
 from realfusion.training.graphs import GraphedUpdate
 from realfusion.training.launched import NonFiniteTermError, SampleOverflowError
@@ -43,7 +44,7 @@ class RecordedUpdate(GraphedUpdate):
         update = lambda: update_scene(state, task, config, inputs)  # noqa: E731
         number_of_terms = 6
         outcome = dataclasses.replace(
-            self.example, numbers=torch.zeros(number_of_terms + 5, dtype=torch.float64)
+            self.example, numbers=torch.zeros(number_of_terms + 7, dtype=torch.float64)
         )
         return Recording(update, outcome), outcome
 
@@ -109,7 +110,7 @@ def test_another_size_begins_anew(config, photo):
     )
     run(state, Task(photo), config, update, 6)
     assert update.captures == 1
-    state.view_capacity.rows += 1024
+    state.view_capacity.visible.rows += 1024
     run(state, Task(photo), config, update, 1)
     assert update.captures == 1, "the first step of a size runs as ever"
     run(state, Task(photo), config, update, 2)
@@ -157,9 +158,9 @@ def warm(request, config, cuda_photo):
         shading=dataclasses.replace(config.shading, albedo_until=1.0),
     )
     state = TrainState(config, seed=0, device="cuda")
-    sizes: tuple[int | None, int | None] = (None, None)
-    while sizes != (state.photo_capacity.rows, state.view_capacity.rows):
-        sizes = (state.photo_capacity.rows, state.view_capacity.rows)
+    sizes: tuple[SampleCounts | None, SampleCounts | None] = (None, None)
+    while sizes != (state.photo_capacity.room, state.view_capacity.room):
+        sizes = (state.photo_capacity.room, state.view_capacity.room)
         run(state, task, config, update, 70)
     return state, task, config, update
 
@@ -174,7 +175,8 @@ class TestOnCuda:
         for is_graphed in (True, False):
             state = TrainState(config, seed=0, device="cuda")
             for capacity in (state.photo_capacity, state.view_capacity):
-                capacity.observe(20_000)  # no overflow, whichever way it goes
+                # No overflow, whichever way it goes.
+                capacity.observe(SampleCounts(20_000, 20_000))
             results = fit(state, Task(cuda_photo), config, cuda_graphs=is_graphed)
             losses = [each.terms["loss"] for each in results if each.terms]
             assert len(losses) == config.iterations
@@ -206,9 +208,10 @@ class TestOnCuda:
         assert torch.cuda.memory_reserved() == before[0]
         assert torch.cuda.memory_allocated() == before[1]
 
-    def test_overflow_is_cured_without_a_trace(self, warm):
+    @pytest.mark.parametrize("kind", ["marched", "visible"])
+    def test_overflow_is_cured_without_a_trace(self, warm, kind):
         state, task, config, update = warm
-        state.view_capacity.rows = 64
+        getattr(state.view_capacity, kind).rows = 64
         before = state.scene.field.w1.detach().clone()
         launched = [launch_step(state, task, config, update) for _ in range(3)]
         with pytest.raises(SampleOverflowError):

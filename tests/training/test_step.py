@@ -197,7 +197,7 @@ def test_fixed_sizes_change_nothing(config, task):
     for _ in range(5):
         terms = train_step(padded, task, config)
         assert terms == pytest.approx(train_step(exact, task, config), rel=1e-5)
-    assert padded.photo_capacity.rows is not None
+    assert padded.photo_capacity.room is not None
     torch.testing.assert_close(padded.scene.field.w1, exact.scene.field.w1)
     torch.testing.assert_close(padded.scene.field.table, exact.scene.field.table)
 
@@ -239,18 +239,20 @@ def test_the_device_has_no_word_in_a_step(config, photo, normals):
     assert state.optimizer.state[state.scene.field.w1]["step"] == 2
 
 
-def test_samples_that_do_not_fit_are_given_room(config, task):
+@pytest.mark.parametrize("kind", ["marched", "visible"])
+def test_samples_that_do_not_fit_are_given_room(config, task, kind):
     state = TrainState(config, seed=0)
     state.runs_ahead = True
     train_step(state, task, config)
-    state.view_capacity.rows = 64
+    capacity = getattr(state.view_capacity, kind)
+    capacity.rows = 64
     before = state.scene.field.w1.detach().clone()
     launched = launch_step(state, task, config)
     with pytest.raises(SampleOverflowError, match="step 1 did not fit"):
         finish_step(state, task, config, launched)
     assert state.step == 1
     assert torch.equal(before, state.scene.field.w1), "black rays teach nothing"
-    assert state.view_capacity.rows > launched.read().view_samples
+    assert capacity.rows > getattr(launched.read().view_samples, kind)
     train_step(state, task, config)
     assert state.step == 2
     assert not torch.equal(before, state.scene.field.w1)
