@@ -23,6 +23,8 @@ from realfusion.ops.reference import compositing as reference_compositing
 from realfusion.ops.reference import hash_grid as reference_hash_grid
 from realfusion.ops.reference import occupancy as reference_occupancy
 from realfusion.ops.reference import ray_marching as reference_marching
+from realfusion.ops.reference import visible_samples as reference_visibility
+from realfusion.ops.visible_samples import visible_samples
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ def run(report: Report, setting: Setting) -> None:
     """Time all cases; one that fails does not end the others."""
     device = torch.device(setting.device)
     ceilings = Ceilings.load(setting.ceilings_path, device)
-    for make in (hash_grid, marching, compositing, occupancy_grid, fused_field):
+    groups = (
+        hash_grid, marching, visibility, compositing, occupancy_grid, fused_field
+    )  # fmt: skip
+    for make in groups:
         with report.part(make.__name__):
             for case in make(device, setting):
                 with report.part(f"{case.group}, {case.name}"):
@@ -67,7 +72,7 @@ def record(report: Report, case: Case, ceilings: Ceilings, setting: Setting) -> 
     if case.demand is not None:
         extra |= peak_memory(case.run, device)
         extra |= describe_floor(ceilings, case.demand, seconds)
-    report.record(case.group, case.name, seconds, **extra)
+    report.record(case.group, case.name, seconds, **extra, **case.facts)
 
 
 def describe_floor(
@@ -128,11 +133,14 @@ def hash_grid(device: torch.device, setting: Setting) -> Iterator[Case]:
             )
 
 
-def marching(device: torch.device, setting: Setting) -> Iterator[Case]:
+def make_view(device: torch.device, setting: Setting) -> cases.MarchCase:
     if setting.is_dry:
-        case = cases.make_march_case(device, 16, resolution=32, steps_across=64)
-    else:
-        case = cases.make_march_case(device)
+        return cases.make_march_case(device, 16, resolution=32, steps_across=64)
+    return cases.make_march_case(device)
+
+
+def marching(device: torch.device, setting: Setting) -> Iterator[Case]:
+    case = make_view(device, setting)
     arguments, settings = case.arguments, case.settings
     exact = march_rays(*arguments, noise=case.noise, **settings).num_samples
     everywhere = torch.full_like(case.occupancy, 255)
@@ -163,6 +171,36 @@ def marching(device: torch.device, setting: Setting) -> Iterator[Case]:
             reference_marching.march_rays(*arguments, noise=case.noise, **settings)
 
         yield Case(goals.MARCH, "reference", twin)
+
+
+def visibility(device: torch.device, setting: Setting) -> Iterator[Case]:
+    for width in (32, 64):
+        case = cases.make_visible_case(width, make_view(device, setting))
+        arguments, settings = case.arguments, case.settings
+        num_kept = visible_samples(*arguments, **settings).num_samples
+        # The floor knows the visible samples alone: what the kernel evaluates behind
+        # them is part of its distance.
+        demand = Demand(
+            visible_work(width, num_kept),
+            arithmetic="mma_tf32",
+            gathers=grid_accesses(cases.FIELD_LAYOUT, num_kept),
+        )
+        capacity = num_kept + num_kept // 4
+
+        def keep(
+            arguments: Any = arguments, settings: Any = settings, rows: int = capacity
+        ) -> None:
+            visible_samples(*arguments, **settings, capacity=rows, pad_to_capacity=True)
+
+        group = f"visible_samples, H = {width}"
+        facts = {"kept": f"{num_kept} of {case.samples.num_samples} samples"}
+        yield Case(group, "native", keep, demand, facts=facts)
+        if is_twin_wanted(setting):
+
+            def twin(arguments: Any = arguments, settings: Any = settings) -> None:
+                reference_visibility.visible_samples(*arguments, **settings)
+
+            yield Case(group, "reference", twin)
 
 
 def compositing(device: torch.device, setting: Setting) -> Iterator[Case]:
@@ -278,11 +316,19 @@ def field_cases(case: cases.FieldCase, width: int, name: str) -> Iterator[Case]:
         yield Case(group, name, run, demand if unit else None)
 
 
+FIELD_TABLE_BYTES = 4 * cases.FIELD_LAYOUT.num_entries * cases.FIELD_LAYOUT.num_features
+
+
 def field_work(width: int, count: int, is_backward: bool) -> cases.Work:
     """As on the CPU, but for bytes: corners come from the cache, and are counted as
     gathers and reductions."""
     operations = cases.field_work(width, count, is_backward).num_operations
-    table_bytes = 4 * cases.FIELD_LAYOUT.num_entries * cases.FIELD_LAYOUT.num_features
     sample_bytes = 12 + (3 if is_backward else 1) * 72
-    tables = (4 if is_backward else 1) * table_bytes
+    tables = (4 if is_backward else 1) * FIELD_TABLE_BYTES
     return cases.Work(tables + count * sample_bytes, operations)
+
+
+def visible_work(width: int, num_visible: int) -> cases.Work:
+    """As on the CPU, with the same exception."""
+    operations = cases.visible_work(width, num_visible).num_operations
+    return cases.Work(FIELD_TABLE_BYTES + 48 * num_visible, operations)

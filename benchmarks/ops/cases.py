@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from realfusion.ops import (
     HashGridLayout,
+    RaySamples,
     hash_grid_encode,
+    march_rays,
     morton_decode,
     pack_occupancy,
 )
@@ -332,3 +335,46 @@ def field_work(width: int, num_samples: int, is_backward: bool) -> Work:
         (5 if is_backward else 2) * corners + 12 + (2 if is_backward else 1) * 72
     )
     return Work(num_bytes, 2 * operations).times(num_samples)
+
+
+# ---- Visible samples ----
+
+
+@dataclass(frozen=True)
+class VisibleCase:
+    """The samples of a view, and a field that is a solid ball: it hides some 70 %."""
+
+    samples: RaySamples
+    table: Tensor
+    weights: tuple[Tensor, ...]
+
+    @property
+    def arguments(self) -> tuple[RaySamples, Tensor, tuple[Tensor, ...]]:
+        return self.samples, self.table, self.weights
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The other arguments of `visible_samples`."""
+        return {
+            "layout": FIELD_LAYOUT,
+            "bound": BOUND,
+            "blob": DensityBlob(density=12.0, radius=0.3),
+        }
+
+
+def make_visible_case(width: int, view: MarchCase) -> VisibleCase:
+    """The view's samples in all cells that the ball occupies, hidden ones included."""
+    samples = march_rays(*view.arguments, noise=view.noise, **view.settings)
+    field = make_field_case(width, view.origins.device, num_samples=16)
+    return VisibleCase(samples, field.table, field.weights)
+
+
+def visible_work(width: int, num_visible: int) -> Work:
+    """Work of the densities of visible samples, which decide, and of copying them.
+
+    Whoever goes along a ray and stops needs no others.
+    """
+    inputs = FIELD_LAYOUT.num_outputs
+    operations = 2 * (inputs * width + width**2 + width)
+    corners = FIELD_LAYOUT.num_levels * 8 * FIELD_LAYOUT.num_features * 4
+    return Work(corners + 2 * 24, operations).times(num_visible)
