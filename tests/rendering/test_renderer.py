@@ -80,7 +80,7 @@ def values_and_gradients(scene: Scene, view: Rendered) -> list[torch.Tensor]:
     """What is seen, and the gradients of its sum."""
     (view.rgb.sum() + view.normals.sum() + view.back_facing.sum()).backward()
     grads = [parameter.grad for parameter in scene.field.parameters()]
-    return [view.rgb, view.depth, view.back_facing, *grads]
+    return [view.rgb.detach(), view.depth.detach(), view.back_facing.detach(), *grads]
 
 
 def test_silhouette_depth_colour_and_normal_of_a_ball(ball_scene):
@@ -154,18 +154,23 @@ def test_padded_samples_change_neither_values_nor_gradients(settings, normals):
 
 
 @pytest.mark.parametrize("room", [None, SampleCounts(40_000, 30_000)])
-def test_samples_behind_a_surface_change_neither_values_nor_gradients(settings, room):
+def test_samples_behind_a_surface_change_neither_values_nor_gradients(
+    settings, device, room
+):
+    rays = Camera(fov_y_deg=20.0).rays(9, 9, device=device)
     results, evaluated = [], []
     for sees_through in (True, False):
-        scene = make_solid_scene(settings)
+        scene = make_solid_scene(settings).to(device)
         if not sees_through:
             scene.field = Unseeing(scene.field)
-        view = scene.render(RAYS, shading=Shading("lambertian"), room=room)
+        view = scene.render(rays, shading=Shading("lambertian"), room=room)
         results.append(values_and_gradients(scene, view))
         evaluated.append(view.num_samples)
     assert evaluated[0] < evaluated[1]
-    # Their weights are below the threshold at which compositing stops.
-    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+    for kept, expected in zip(*results, strict=True):
+        # CUDA sums gradients in no fixed order.
+        atol = 1e-5 * float(expected.abs().max())
+        torch.testing.assert_close(kept, expected, rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("room", [SampleCounts(8, 40_000), SampleCounts(40_000, 8)])
