@@ -180,15 +180,17 @@ def test_instructions_are_counted_against_their_rule(
     assert all("because" in failure for failure in failures)
 
 
-def test_inactive_rules_are_reported_and_do_not_fail(check_sass, monkeypatch, capsys):
-    rule = check_sass.Rule("_Z7scatterPf", r"HMMA\.", "on tensor cores", least=1)
-    inactive = check_sass.Rule(**{**vars(rule), "is_active": False})
-    kernels = check_sass.parse_sass(SASS)
-    monkeypatch.setattr(check_sass, "RULES", (inactive,))
-    assert check_sass.report(kernels) == 0
-    assert "broken (not active yet): on tensor cores" in capsys.readouterr().out
-    monkeypatch.setattr(check_sass, "RULES", (rule, inactive))
-    assert check_sass.report(kernels) == 1
+def test_every_rule_is_reported_and_broken_ones_are_counted(
+    check_sass, monkeypatch, capsys
+):
+    kept = check_sass.Rule("_Z7productPf", r"HMMA\.", "on tensor cores", least=1)
+    broken = check_sass.Rule("_Z7scatterPf", r"HMMA\.", "on them too", least=1)
+    monkeypatch.setattr(check_sass, "RULES", (kept, broken))
+    assert check_sass.report(check_sass.parse_sass(SASS)) == 1
+    printed = capsys.readouterr()
+    assert "holds: on tensor cores" in printed.out
+    assert "broken: on them too" in printed.out
+    assert "_Z7scatterPf has 0 of" in printed.err
 
 
 def test_every_rule_names_kernels_of_the_budget(check_cuda, check_sass):
