@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.gpu_suite import goals
 from benchmarks.gpu_suite.floors import Ceilings, Demand, grid_accesses
-from benchmarks.gpu_suite.parity_cases import in_field_precision
+from benchmarks.gpu_suite.precision import in_field_precision
 from benchmarks.gpu_suite.report import Report
 from benchmarks.gpu_suite.setting import Setting
 from benchmarks.gpu_suite.timing import Run, peak_memory, time_on_device

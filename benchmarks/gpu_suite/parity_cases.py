@@ -6,8 +6,7 @@ Each case returns its results by name: values and gradients. A name that ends in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.gpu_suite.precision import in_field_precision
 from realfusion.ops import HashGridLayout, RaySamples
 from realfusion.ops import compositing as native_compositing
 from realfusion.ops import hash_grid as native_hash_grid
@@ -22,11 +22,7 @@ from realfusion.ops import occupancy as native_occupancy
 from realfusion.ops import radiance_field as native_field
 from realfusion.ops import ray_marching as native_marching
 from realfusion.ops import visible_samples as native_visibility
-from realfusion.ops.field_precision import (
-    FieldPrecision,
-    field_precision,
-    set_field_precision,
-)
+from realfusion.ops.field_precision import FieldPrecision
 from realfusion.ops.radiance_field import DensityBlob
 from realfusion.ops.reference import compositing as reference_compositing
 from realfusion.ops.reference import hash_grid as reference_hash_grid
@@ -330,17 +326,6 @@ FIELD_LIMIT = FIELD_LIMITS["tf32"]
 VISIBLE_LIMIT = 5e-3
 """Admits that a transmittance next to the threshold falls on either side of it: one
 sample more or less of the 50 that a ray keeps, on some 20 of the 257 rays."""
-
-
-@contextmanager
-def in_field_precision(precision: FieldPrecision | None) -> Iterator[None]:
-    """Another precision for a while; None for the one that is set."""
-    before = field_precision()
-    set_field_precision(precision or before)
-    try:
-        yield
-    finally:
-        set_field_precision(before)
 
 
 def make_cases() -> list[ParityCase]:
