@@ -1,4 +1,4 @@
-"""Writes held-out procedural objects as ground truth for `benchmarks.quality`.
+"""Writes held-out procedural objects for `realfusion benchmark-quality`.
 
     python -m benchmarks.held_out_objects OUT --count 12
 

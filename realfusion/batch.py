@@ -60,8 +60,8 @@ class Outcome:
         name: Name of the run folder.
         state: Done now, finished before, failed, or stopped with its state saved.
         seconds: Time the run took altogether; of a failure, until it failed.
-        psnr_db: PSNR of the input view.
-        mask_iou: Mask IoU of the input view.
+        psnr_db: PSNR of the input view; in a benchmark, of novel views.
+        mask_iou: Mask IoU of the same.
         reason: Why it failed, in one line.
     """
 
@@ -269,27 +269,36 @@ def _one_by_one(jobs: Iterable[Job], watcher: BatchWatcher) -> Iterator[Outcome]
         watcher.begin(job.name)
         started = time.perf_counter()
         try:
-            outcome = run_job(job, _StepsListener(job.name, watcher))
+            outcome = run_job(job, StepsListener(job.name, watcher))
         except Exception as error:  # whatever it was, the others have their turn
             outcome = _defect(job, error, time.perf_counter() - started)
         yield outcome
 
 
-class _StepsListener(SilentListener):
+class StepsListener(SilentListener):
     """Passes the steps of one run on to who watches the batch, and no notes."""
 
     def __init__(self, name: str, watcher: BatchWatcher) -> None:
+        """Prepare.
+
+        Args:
+            name: Of the run.
+            watcher: Told of its steps.
+        """
         self._name, self._watcher = name, watcher
         self._total: int | None = None
 
     def stage(self, name: str, total: int | None = None) -> None:
+        """Steps of the reconstruction are counted, other stages are short."""
         self._total = total if name == "reconstruction" else None
 
     def advance(self, done: int, values: Mapping[str, float]) -> None:
+        """Pass on the share that is done."""
         if self._total:
             self._watcher.progress(self._name, done / self._total)
 
     def should_stop(self) -> bool:
+        """Whether the batch is to stop."""
         return self._watcher.should_stop()
 
 

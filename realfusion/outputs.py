@@ -108,7 +108,8 @@ def export(
     camera = reference_camera(opened.config.reconstruction.reference_camera)
     started = time.perf_counter()
     with averaged_parameters(state) as scene:
-        metrics: dict[str, Any] = dict(measure_front(folder, scene, camera))
+        front = render_rgba(scene, camera, METRICS_SIZE)
+        metrics: dict[str, Any] = dict(measure_front(folder, front, camera))
         listener.stage("turntable", settings.turntable_views)
         sheet = _write_turntable(folder, scene, camera, settings, listener)
         listener.stage("mesh")
@@ -141,12 +142,13 @@ def export(
     )
 
 
-def measure_front(folder: RunFolder, scene: Scene, camera: Camera) -> dict[str, float]:
-    """PSNR (on white) and mask IoU of the reference view at 128 px."""
+def measure_front(
+    folder: RunFolder, rendered: Float[np.ndarray, "size size 4"], camera: Camera
+) -> dict[str, float]:
+    """PSNR (on white) and mask IoU of the reference view, rendered at 128 px."""
     photo = prepare_photo(
         torch.from_numpy(read_rgba(folder)), size=METRICS_SIZE, camera=camera
     )
-    rendered = render_rgba(scene, camera, METRICS_SIZE)
     shape = (METRICS_SIZE, METRICS_SIZE)
     target = photo.over(torch.ones(3)).reshape(*shape, 3).numpy()
     mask = photo.alpha.reshape(shape).numpy()

@@ -23,19 +23,15 @@ import torch
 from jaxtyping import Float
 
 from realfusion.cameras.camera import Camera
-from realfusion.config import RunConfig, RunOptions
+from realfusion.config import ExportConfig, RunConfig, RunOptions
 from realfusion.errors import InputError
-from realfusion.evaluation.ground_truth import (
-    EvaluationResult,
-    evaluate_surface,
-    evaluate_views,
-    load_ground_truth,
-)
+from realfusion.evaluation.ground_truth import evaluate, load_ground_truth
 from realfusion.io.framing import frame_object
 from realfusion.io.images import read_image, write_png
 from realfusion.io.matting import Matte, matte
 from realfusion.listener import RunInterruptedError, RunListener, stop_if_asked
 from realfusion.outputs import (
+    METRICS_SIZE,
     build_mesh,
     export,
     measure_front,
@@ -43,6 +39,7 @@ from realfusion.outputs import (
     write_preview,
 )
 from realfusion.priors.config import PLACEHOLDER, Prompt, TextualInversionConfig
+from realfusion.rendering.scene import Scene
 from realfusion.run_folder import OpenRun, RunFolder, load_run, open_run
 from realfusion.run_lock import exclusive
 from realfusion.run_metrics import read_metrics, update_metrics
@@ -60,6 +57,8 @@ from realfusion.training.state import TrainState
 from realfusion.training.step import Task, averaged_parameters
 
 if TYPE_CHECKING:
+    import trimesh
+
     from realfusion.priors.learned_embeds import LearnedToken
     from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
@@ -197,30 +196,32 @@ def evaluate_run(
     opened = load_run(root)
     state, _ = load_state(opened, choose_device(device))
     size = truth.views.shape[1]
+    camera = reference_camera(opened.config.reconstruction.reference_camera)
     listener.stage("views", len(truth.cameras))
     pictures = []
     with averaged_parameters(state) as scene:
-        for index, camera in enumerate(truth.cameras):
-            pictures.append(render_rgba(scene, camera, size))
+        front = render_rgba(scene, camera, METRICS_SIZE)
+        for index, view in enumerate(truth.cameras):
+            pictures.append(render_rgba(scene, view, size))
             listener.advance(index + 1, {})
-        surface = None
-        if truth.surface_points is not None:
-            listener.stage("surface")
-            mesh = build_mesh(scene, opened.config.export)
-            surface = evaluate_surface(mesh, truth.surface_points)
-    result = EvaluationResult(evaluate_views(np.stack(pictures), truth.views), surface)
+        listener.stage("surface")
+        mesh = _mesh_or_none(scene, opened.config.export, listener)
+    result = evaluate(truth, np.stack(pictures), front, mesh)
+    front_figures = measure_front(opened.folder, front, camera)
     with exclusive(root):
-        update_metrics(opened.folder, evaluation=result.to_dict())
-    return result.summary()
+        update_metrics(opened.folder, **front_figures, evaluation=result.to_dict())
+    return result.summary() | front_figures
 
 
-def measure_front_of(root: Path, *, device: str) -> dict[str, float]:
-    """PSNR and mask IoU of a run's own view, from its checkpoint."""
-    opened = load_run(root)
-    state, _ = load_state(opened, choose_device(device))
-    camera = reference_camera(opened.config.reconstruction.reference_camera)
-    with averaged_parameters(state) as scene:
-        return measure_front(opened.folder, scene, camera)
+def _mesh_or_none(
+    scene: Scene, settings: ExportConfig, listener: RunListener
+) -> trimesh.Trimesh | None:
+    """The mesh; that fog has none is a finding, and no reason to measure nothing."""
+    try:
+        return build_mesh(scene, settings)
+    except InputError as error:
+        listener.note(str(error))
+        return None
 
 
 def read_cameras(path: Path) -> list[Camera]:

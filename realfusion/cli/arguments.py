@@ -167,6 +167,83 @@ class EvaluateArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchmarkQualityArguments:
+    """Reconstruct every object of a folder of ground truth with every variant of the
+    prior and every seed, and compare: tables with confidence intervals and a page of
+    plots. The same command continues what was stopped, keeps what is finished, and
+    makes anew what was made with other settings. Options after `--` are those of
+    `realfusion-run`, for every run."""
+
+    ground_truth: tyro.conf.Positional[Path]
+    """A folder of objects, each a folder with input.png, cameras.json, views and
+    surface points, as `realfusion evaluate` takes it."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Folder of the run folders and of quality.json, quality.md and quality.html."""
+    seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    """Runs of every object and variant, with the seeds 0 to N - 1."""
+    variants: Annotated[str, tyro.conf.arg(metavar="PRIOR,PRIOR")] = "none,bundled"
+    """Priors to compare, as `--prior` takes them; the others are compared with the
+    first."""
+    objects: Annotated[str, tyro.conf.arg(metavar="NAME,NAME")] = ""
+    """Only these objects."""
+    preset: PresetName = "fast"
+    """As `realfusion-run` takes it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+    run_options: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what compares nothing, or what every run sets by itself."""
+        if self.seeds < 1:
+            raise InputError(f"--seeds must be positive, got {self.seeds}")
+        names = self.variant_names()
+        if len(set(map(folder_name, names))) < len(names) or not names:
+            raise InputError(
+                f"--variants must name different priors, got {self.variants!r}"
+            )
+        for word in self.run_options:
+            name = word.split("=")[0].replace("_", "-")
+            if name in OPTIONS_OF_BENCHMARK:
+                raise InputError(f"{name} cannot stand after --: the benchmark sets it")
+
+    def variant_names(self) -> list[str]:
+        """The priors, in order."""
+        return _listed(self.variants)
+
+    def object_names(self) -> list[str]:
+        """The objects that were asked for."""
+        return _listed(self.objects)
+
+    def run_of(
+        self, program: str, truth: Path, variant: str, seed: int
+    ) -> tuple[RunConfig, RunOptions]:
+        """Configuration and options of the run of an object, a variant and a seed."""
+        folder = self.out / folder_name(variant) / truth.name / f"seed_{seed}"
+        words = [
+            str(truth / "input.png"), "--out", str(folder), "--preset", self.preset,
+            "--prior", variant, "--no-recenter", "--seed", str(seed),
+            "--device", self.device, "--preview-interval", "0", "--overwrite",
+        ]  # fmt: skip
+        arguments = parse_run(program, [*words, *self.run_options])
+        return arguments.config(), arguments.options()
+
+
+OPTIONS_OF_BENCHMARK = (
+    "--out", "--preset", "--prior", "--seed", "--device", "--elevation-deg", "--radius",
+    "--fov-y-deg", "--recenter", "--no-recenter", "--overwrite", "--no-overwrite",
+)  # fmt: skip
+
+
+def folder_name(variant: str) -> str:
+    """Name of the folder of a prior's runs: the Hub's ids and paths have slashes."""
+    return re.sub(r"[^\w.-]+", "-", variant).strip("-.")
+
+
+def _listed(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",") if word.strip()]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DoctorArguments:
     """Show what is installed here, and what to do about what is missing."""
 
@@ -193,6 +270,14 @@ def parse_run(program: str, args: Sequence[str]) -> RunArguments:
     """The options of `realfusion-run`; `--preset` sets the defaults of the others."""
     default = RunArguments(image=tyro.MISSING, **_preset_values(args))
     return parse(RunArguments, program, args, default=default)
+
+
+def parse_benchmark(program: str, args: Sequence[str]) -> BenchmarkQualityArguments:
+    """The options of `realfusion benchmark-quality`, and those of a run after `--`."""
+    words = list(args)
+    end = words.index("--") if "--" in words else len(words)
+    given = parse(BenchmarkQualityArguments, program, words[:end])
+    return dataclasses.replace(given, run_options=tuple(words[end + 1 :]))
 
 
 def parse_batch(program: str, args: Sequence[str]) -> BatchArguments:

@@ -27,18 +27,20 @@ class BatchDisplay:
     def __init__(
         self,
         console: Console,
-        num_images: int,
+        num_runs: int,
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "images",
     ) -> None:
         """Prepare.
 
         Args:
             console: Where it is shown.
-            num_images: Images of the batch.
+            num_runs: Runs of the batch.
             clock: Seconds.
+            unit: What the runs are counted in.
         """
         self._console = console
-        self._num_images = num_images
+        self._num_runs = num_runs
         self._clock = clock
         self._started = clock()
         self._num_ended, self._num_computed = 0, 0
@@ -53,7 +55,7 @@ class BatchDisplay:
             disable=not console.is_terminal,
         )
         self._total = self.progress_bars.add_task(
-            f"{num_images} images", total=num_images, remark=""
+            f"{num_runs} {unit}", total=num_runs, remark=""
         )
         self.interruption = Interruption(self._announce)
 
@@ -76,7 +78,7 @@ class BatchDisplay:
         self.progress_bars.remove_task(self._tasks.pop(outcome.name))
         self._num_ended += 1
         self._num_computed += outcome.state != "finished before"
-        line = f"[{self._num_ended}/{self._num_images}] {outcome.name}: {outcome}"
+        line = f"[{self._num_ended}/{self._num_runs}] {outcome.name}: {outcome}"
         left = self.seconds_left()
         if left and outcome.state != "stopped":
             line += f"; about {format_duration(left)} left"
@@ -92,7 +94,7 @@ class BatchDisplay:
         computed = self._num_computed + sum(self._shares.values())
         if not computed:
             return None
-        left = self._num_images - self._num_ended - sum(self._shares.values())
+        left = self._num_runs - self._num_ended - sum(self._shares.values())
         return (self._clock() - self._started) * left / computed
 
     def _update_total(self) -> None:
@@ -119,16 +121,17 @@ class BatchDisplay:
 
 
 @contextlib.contextmanager
-def batch_display(num_images: int) -> Iterator[BatchDisplay]:
+def batch_display(num_runs: int, unit: str = "images") -> Iterator[BatchDisplay]:
     """A display on standard error, with the signals in its hands.
 
     Args:
-        num_images: Images of the batch.
+        num_runs: Runs of the batch.
+        unit: What the runs are counted in.
 
     Yields:
         The display.
     """
-    shown = BatchDisplay(Console(stderr=True), num_images)
+    shown = BatchDisplay(Console(stderr=True), num_runs, unit=unit)
     with shown.progress_bars, shown.interruption:
         yield shown
 

@@ -19,6 +19,7 @@ from realfusion.cli.arguments import (
     ViewArguments,
     parse,
     parse_batch,
+    parse_benchmark,
     parse_run,
 )
 from realfusion.listener import RunInterruptedError, RunListener
@@ -182,6 +183,53 @@ def evaluate(program: str, args: Sequence[str]) -> int:
         )
     print(json.dumps(figures, indent=2))
     return 0
+
+
+def benchmark_quality(program: str, args: Sequence[str]) -> int:
+    """Variants of the prior compared on ground truth; 1 if a run failed."""
+    arguments = parse_benchmark(program, args)
+
+    from realfusion import quality_benchmark as benchmark
+    from realfusion.cli.batch_display import batch_display
+
+    objects = benchmark.find_objects(arguments.ground_truth, arguments.object_names())
+    runs = []
+    for truth in objects:
+        camera = benchmark.photo_camera(truth)
+        for seed in range(arguments.seeds):
+            for variant in arguments.variant_names():
+                config, options = arguments.run_of(program, truth, variant, seed)
+                runs.append(
+                    benchmark.QualityRun(
+                        truth=truth,
+                        variant=variant,
+                        config=benchmark.seen_from(config, camera),
+                        options=options,
+                    )
+                )
+    try:
+        with batch_display(len(runs), "runs") as watcher:
+            figures, outcomes = benchmark.run_benchmark(runs, watcher)
+    except RunInterruptedError as error:
+        raise _with_command(error, program, args) from error
+    title = (
+        f"{arguments.ground_truth.resolve().name}: {len(objects)} objects, "
+        f"{arguments.seeds} seeds, preset {arguments.preset}"
+    )
+    tables = benchmark.write_results(
+        arguments.out,
+        figures,
+        outcomes,
+        title=title,
+        settings={
+            "preset": arguments.preset,
+            "seeds": arguments.seeds,
+            "device": arguments.device,
+            "run_options": list(arguments.run_options),
+        },
+    )
+    print(f"{tables}\n  {arguments.out / benchmark.PAGE_NAME}")
+    return 1 if any(each.state == "failed" for each in outcomes) else 0
 
 
 def doctor(program: str, args: Sequence[str]) -> int:

@@ -41,6 +41,9 @@ COMMANDS = {
     "render": Command("views of a run from given cameras", commands.render),
     "view": Command("a run in the browser, also while it trains", commands.view),
     "evaluate": Command("a run against ground truth", commands.evaluate),
+    "benchmark-quality": Command(
+        "variants of the prior compared on ground truth", commands.benchmark_quality
+    ),
     "doctor": Command("what is installed, and what is missing", commands.doctor),
     "train-prior": Command("the embedded prior from nothing", commands.train_prior),
 }

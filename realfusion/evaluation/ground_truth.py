@@ -1,8 +1,10 @@
 """Measuring a reconstruction against an object whose every side is known.
 
 A ground-truth folder holds `cameras.json` (`{"input": camera, "views": [camera, …]}`),
-`view_00.png`, … (RGBA, straight alpha), and optionally `surface.npz` (`points` [N, 3]
-uniform on the true surface), all in the scene's world frame.
+`view_00.png`, … (RGBA, straight alpha), and optionally `input.png` (what the input
+camera sees) and `surface.npz`: `points` [N, 3] uniform on the true surface, and where
+that is known as a whole, `vertices` [V, 3] and `faces` [F, 3]; all in the scene's world
+frame.
 """
 
 import json
@@ -12,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 
 from realfusion.cameras.camera import Camera
 from realfusion.errors import InputError
+from realfusion.evaluation.body import BodyMetrics, measure_body
+from realfusion.evaluation.janus import janus_score, opposite_view
 from realfusion.evaluation.metrics import (
     chamfer_distance,
     f_score,
@@ -41,6 +45,18 @@ class GroundTruth:
     cameras: tuple[Camera, ...]
     views: Float32[np.ndarray, "num_views height width 4"]
     surface_points: Float32[np.ndarray, "num_points 3"] | None
+    input_view: Float32[np.ndarray, "input_height input_width 4"] | None = None
+    vertices: Float32[np.ndarray, "num_vertices 3"] | None = None
+    faces: Int64[np.ndarray, "num_faces 3"] | None = None
+
+    def watertight_mesh(self) -> "trimesh.Trimesh | None":
+        """The true surface, where it is known and closed."""
+        if self.vertices is None or self.faces is None:
+            return None
+        import trimesh
+
+        mesh = trimesh.Trimesh(self.vertices, self.faces, process=True)
+        return mesh if mesh.is_watertight else None
 
 
 @dataclass(frozen=True)
@@ -85,16 +101,21 @@ class SurfaceMetrics:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """All that was measured on one object."""
+    """All that was measured on one object.
+
+    `janus_score` is None where the truth has no view from behind, or none of the front.
+    """
 
     views: ViewMetrics
     surface: SurfaceMetrics | None
+    body: BodyMetrics | None = None
+    janus_score: float | None = None
 
     def summary(self) -> dict[str, float]:
         """The headline numbers, by name.
 
         Returns:
-            Means over the views and, where the surface is known, its metrics.
+            Means over the views and what else is known.
         """
         numbers = {
             "novel_view_psnr_db": self.views.mean_psnr_db,
@@ -104,7 +125,11 @@ class EvaluationResult:
         if self.surface is not None:
             numbers["chamfer_distance"] = self.surface.chamfer_distance
             numbers[f"f_score_at_{self.surface.threshold:g}"] = self.surface.f_score
-        return numbers
+        known = {} if self.body is None else asdict(self.body)
+        known["janus_score"] = self.janus_score
+        return numbers | {
+            name: value for name, value in known.items() if value is not None
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON.
@@ -139,8 +164,16 @@ def load_ground_truth(folder: str | Path) -> GroundTruth:
     height, width = views[0].shape[:2]
     if height != width:
         raise InputError(f"the views in {folder} must be square, got {width}x{height}")
+    points, vertices, faces = _read_surface(folder / "surface.npz")
+    photo = folder / "input.png"
     return GroundTruth(
-        listed[0], cameras, np.stack(views), _read_surface(folder / "surface.npz")
+        input_camera=listed[0],
+        cameras=cameras,
+        views=np.stack(views),
+        surface_points=points,
+        input_view=_read_view(photo) if photo.is_file() else None,
+        vertices=vertices,
+        faces=faces,
     )
 
 
@@ -168,21 +201,66 @@ def _read_view(path: Path) -> Float32[np.ndarray, "height width 4"]:
     return rgba.astype(np.float32)
 
 
-def _read_surface(path: Path) -> Float32[np.ndarray, "num_points 3"] | None:
+def _read_surface(
+    path: Path,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Points, vertices and faces, as far as they are there."""
     if not path.is_file():
-        return None
+        return None, None, None
     try:
         # Opened here: numpy leaves the file open where it is no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             points = archive["points"].astype(np.float32)
+            vertices = faces = None
+            if "faces" in archive:
+                vertices = archive["vertices"].astype(np.float32)
+                faces = archive["faces"].astype(np.int64)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} holds no readable `points` ({error})") from error
-    is_list = points.ndim == 2 and points.shape[1] == 3 and len(points) > 0
-    if not is_list or not np.isfinite(points).all():
+    _check_points(path, "points", points)
+    if vertices is not None and faces is not None:
+        _check_points(path, "vertices", vertices)
+        _check_points(path, "faces", faces)
+        if faces.min() < 0 or faces.max() >= len(vertices):
+            raise InputError(f"`faces` in {path} must be indices of its `vertices`")
+    return points, vertices, faces
+
+
+def _check_points(path: Path, name: str, values: np.ndarray) -> None:
+    is_list = values.ndim == 2 and values.shape[1] == 3 and len(values) > 0
+    if not is_list or not np.isfinite(values).all():
         raise InputError(
-            f"`points` in {path} must be finite and [N, 3], got {list(points.shape)}"
+            f"`{name}` in {path} must be finite and [N, 3], got {list(values.shape)}"
         )
-    return points
+
+
+def evaluate(
+    truth: GroundTruth,
+    views: Float[np.ndarray, "num_views height width 4"],
+    front: Float[np.ndarray, "size size 4"],
+    mesh: "trimesh.Trimesh | None",
+) -> EvaluationResult:
+    """Compares all of a reconstruction with the truth.
+
+    Args:
+        truth: The true object.
+        views: Rendered from the truth's cameras; straight alpha, in [0, 1].
+        front: Rendered from the camera of the photo.
+        mesh: In world coordinates; None where there is no body to make one of.
+
+    Returns:
+        The result.
+    """
+    surface, janus = None, None
+    if truth.surface_points is not None and mesh is not None:
+        surface = evaluate_surface(mesh, truth.surface_points)
+    behind = opposite_view(truth.input_camera, truth.cameras)
+    if behind is not None and truth.input_view is not None:
+        janus = janus_score(front, views[behind], truth.input_view, truth.views[behind])
+    body = measure_body(
+        views[..., 3], mesh, truth.surface_points, truth.watertight_mesh()
+    )
+    return EvaluationResult(evaluate_views(views, truth.views), surface, body, janus)
 
 
 def evaluate_views(

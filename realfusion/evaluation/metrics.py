@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5  # Wang et al. 2004: an 11 x 11 Gaussian window
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
+_TOUCHED = 0.01  # opacity from which a pixel counts as touched
 
 
 def psnr(
@@ -52,6 +53,35 @@ def ssim(
     Raises:
         ValueError: The shapes differ, or the images are too small.
     """
+    return float(np.mean(_ssim_map(image, reference)))
+
+
+def masked_ssim(
+    image: Float[np.ndarray, "height width channels"],
+    reference: Float[np.ndarray, "height width channels"],
+    mask: Bool[np.ndarray, "height width"],
+) -> float:
+    """`ssim`, averaged over the pixels of a mask.
+
+    Args:
+        image: In [0, 1], at least 11 pixels a side.
+        reference: The same shape.
+        mask: The pixels that count, as far as their window lies inside the image.
+
+    Returns:
+        At most 1, for equal images; 0 where no pixel counts.
+
+    Raises:
+        ValueError: The shapes differ, or the images are too small.
+    """
+    similarity = _ssim_map(image, reference)
+    inside = slice(_SSIM_RADIUS, -_SSIM_RADIUS)
+    counted = mask[inside, inside]
+    return float(similarity[counted].mean()) if counted.any() else 0.0
+
+
+def _ssim_map(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """SSIM of the pixels whose window lies inside the image."""
     _check_same_shape(image, reference)
     if min(image.shape[:2]) < 2 * _SSIM_RADIUS + 1:
         raise ValueError(
@@ -74,7 +104,7 @@ def ssim(
     covariance = mean(first * second) - mean_first * mean_second
     numerator = (2 * mean_first * mean_second + _SSIM_C1) * (2 * covariance + _SSIM_C2)
     denominator = (mean_first**2 + mean_second**2 + _SSIM_C1) * (variances + _SSIM_C2)
-    return float(np.mean(numerator / denominator))
+    return numerator / denominator
 
 
 def mask_iou(
@@ -97,6 +127,24 @@ def mask_iou(
     first, second = mask > 0.5, reference > 0.5
     union = int((first | second).sum())
     return int((first & second).sum()) / union if union else 1.0
+
+
+def opacity_entropy(opacity: Float[np.ndarray, "*shape"]) -> float:
+    """Mean binary entropy of the pixels that an object touches, in bits.
+
+    Args:
+        opacity: Of rendered views, in [0, 1].
+
+    Returns:
+        Within [0, 1]: near 0 for a solid body, of which only the outline is in doubt,
+        near 1 for fog; 0 where nothing was rendered.
+    """
+    touched = opacity[opacity > _TOUCHED].astype(np.float64)
+    if touched.size == 0:
+        return 0.0
+    share = np.clip(touched, 1e-9, 1 - 1e-9)
+    bits = -(share * np.log2(share) + (1 - share) * np.log2(1 - share))
+    return float(bits.mean())
 
 
 def chamfer_distance(
