@@ -161,7 +161,7 @@ def run_benchmark(
     measured: dict[str, dict[tuple[str, int], dict[str, float]]] = {
         run.variant: {} for run in runs
     }
-    outcomes = []
+    outcomes: list[Outcome] = []
     for run in runs:
         if watcher.should_stop():
             raise _stopped(len(outcomes), len(runs))

@@ -26,8 +26,8 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 # by the name of a module.
 CHECKED = (
     "cameras", "evaluation", "fields", "io", "losses", "outputs", "pipeline",
-    "prior_training", "priors", "procedural", "quality_benchmark", "rendering",
-    "training", "viewer.conventions", "viewer.field_view",
+    "prior_training", "priors", "procedural", "rendering", "training",
+    "viewer.conventions", "viewer.field_view",
 )  # fmt: skip
 type_checker = types.ModuleType("realfusion_type_checker")
 type_checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]

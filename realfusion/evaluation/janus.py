@@ -40,15 +40,15 @@ def opposite_view(camera: Camera, cameras: tuple[Camera, ...]) -> int | None:
 
 
 def janus_score(
-    front: Float[np.ndarray, "size size 4"],
-    back: Float[np.ndarray, "size size 4"],
-    true_front: Float[np.ndarray, "front_size front_size 4"],
-    true_back: Float[np.ndarray, "back_size back_size 4"],
+    front: Float[np.ndarray, "front_size front_size 4"],
+    back: Float[np.ndarray, "back_size back_size 4"],
+    true_front: Float[np.ndarray, "true_front_size true_front_size 4"],
+    true_back: Float[np.ndarray, "true_back_size true_back_size 4"],
 ) -> float:
     """Similarity of back and front beyond that of the true object.
 
     Args:
-        front: Rendered; straight alpha, in [0, 1].
+        front: Rendered; straight alpha, in [0, 1]; every view of any size.
         back: Rendered from the opposite side.
         true_front: The true object from the camera of `front`.
         true_back: The true object from the camera of `back`.

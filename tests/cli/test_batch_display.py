@@ -85,3 +85,9 @@ def test_summary_has_a_row_an_image():
         "cat             21.5     0.950        8  done",
         "a-long-name        -         -        0  failed: it is empty",
     ]
+
+
+def test_runs_are_counted_in_what_they_are(clock):
+    console = Console(file=io.StringIO(), force_terminal=True)
+    display = BatchDisplay(console, 6, clock, unit="runs")
+    assert display.progress_bars.tasks[0].description == "6 runs"

@@ -7,6 +7,7 @@ import trimesh
 from realfusion.errors import InputError
 from realfusion.evaluation.ground_truth import (
     EvaluationResult,
+    evaluate,
     evaluate_surface,
     evaluate_views,
     format_table,
@@ -53,6 +54,38 @@ def test_surface_is_optional(folder):
     assert load_ground_truth(folder).surface_points is None
 
 
+def test_a_whole_surface_gives_a_mesh_where_it_is_closed(folder):
+    assert load_ground_truth(folder).watertight_mesh() is None
+    ball = trimesh.creation.icosphere(2, radius=0.4)
+    arrays = {"points": ball.vertices, "vertices": ball.vertices}
+    np.savez(folder / "surface.npz", **arrays, faces=ball.faces)
+    mesh = load_ground_truth(folder).watertight_mesh()
+    assert mesh.volume == pytest.approx(ball.volume, rel=1e-4)
+    np.savez(folder / "surface.npz", **arrays, faces=ball.faces[3:])
+    assert load_ground_truth(folder).watertight_mesh() is None
+
+
+def test_everything_known_is_evaluated(folder):
+    cameras = [{**CAMERA, "azimuth_deg": 30.0 + 180 * index} for index in range(3)]
+    text = json.dumps({"input": CAMERA, "views": cameras})
+    (folder / "cameras.json").write_text(text)
+    ball = trimesh.creation.icosphere(4, radius=0.4)
+    views = _views()
+    without = evaluate(load_ground_truth(folder), views, views[0], ball)
+    assert "janus_score" not in without.summary()
+    write_png(folder / "input.png", views[0])
+    truth = load_ground_truth(folder)
+    same = evaluate(truth, views, views[0], ball).summary()
+    assert same["janus_score"] == pytest.approx(0, abs=0.02)
+    assert same["depth_to_width_error"] == pytest.approx(0, abs=1e-3)
+    assert same["watertight_body_fraction"] == 1
+    assert "volume_iou" not in same
+    # The front on all sides.
+    copied = evaluate(truth, views[[0, 0, 0]], views[0], None).summary()
+    assert copied["janus_score"] > 0.3
+    assert "chamfer_distance" not in copied
+
+
 def _break_json(folder):
     (folder / "cameras.json").write_text("{")
 
@@ -85,6 +118,18 @@ def _oblong(folder):
         write_png(path, np.ones((32, 48, 4), np.float32))
 
 
+def _wrong_faces(folder):
+    ball = trimesh.creation.icosphere(1)
+    np.savez(
+        folder / "surface.npz",
+        points=ball.vertices, vertices=ball.vertices, faces=ball.faces + 1,
+    )  # fmt: skip
+
+
+def _no_vertices(folder):
+    np.savez(folder / "surface.npz", points=np.ones((4, 3)), faces=[[0, 1, 2]])
+
+
 def _deep_json(folder):
     (folder / "cameras.json").write_text("[" * 100_000)
 
@@ -100,6 +145,8 @@ def _deep_json(folder):
         (_bad_surface, r"\[N, 3\]"),
         (_no_points, r"\[N, 3\]"),
         (_cut_surface, "no readable `points`"),
+        (_wrong_faces, "indices of its `vertices`"),
+        (_no_vertices, "surface.npz"),
         (_oblong, "square"),
         (_deep_json, "must be"),
     ],

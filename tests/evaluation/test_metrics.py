@@ -7,6 +7,7 @@ from realfusion.evaluation.metrics import (
     chamfer_distance,
     f_score,
     mask_iou,
+    masked_ssim,
     psnr,
     sample_surface,
     solidity,
@@ -24,6 +25,19 @@ def test_psnr_of_a_known_error():
     image = np.full((8, 8, 3), 0.5)
     assert psnr(image, image + 0.1) == pytest.approx(20)
     assert psnr(image, image) == float("inf")
+
+
+def test_masked_ssim_sees_only_the_mask():
+    first, second = _pair((40, 60, 3))
+    everywhere = np.ones((40, 60), bool)
+    assert masked_ssim(first, second, everywhere) == pytest.approx(ssim(first, second))
+    half = first.copy()
+    half[:, 30:] = second[:, 30:]
+    left = everywhere.copy()
+    left[:, 24:] = False  # the windows reach five pixels further
+    assert masked_ssim(half, first, left) == pytest.approx(1)
+    assert masked_ssim(half, first, ~left) < 0.99
+    assert masked_ssim(first, second, ~everywhere) == 0
 
 
 @pytest.mark.parametrize("shape", [(32, 40), (32, 40, 3)])
