@@ -10,6 +10,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
       "radiance_field_backward(Tensor? grad_densities, Tensor? grad_albedo, "
       "Tensor? grad_normals, Tensor densities, Tensor albedo, Tensor gradients, "
       "Tensor masks, " REALFUSION_FIELD_SCHEMA
-      ") -> (Tensor grad_table, Tensor grad_w1, Tensor grad_b1, Tensor grad_w2, "
-      "Tensor grad_b2, Tensor grad_w3, Tensor grad_b3)");
+      ", bool is_deterministic=False) -> (Tensor grad_table, Tensor grad_w1, "
+      "Tensor grad_b1, Tensor grad_w2, Tensor grad_b2, Tensor grad_w3, "
+      "Tensor grad_b3)");
 }

@@ -234,6 +234,7 @@ FieldBackwardResult backward_of_type(const FieldArguments& field,
   return backward<T>(field, network, positions, table, saved, upstreams);
 }
 
+// Always deterministic on the CPU: the last argument is for the device's atomics.
 FieldBackwardResult radiance_field_backward(
     std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
     std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
@@ -242,7 +243,7 @@ FieldBackwardResult radiance_field_backward(
     const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
     std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
     int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
-    double bound, double blob_density, double blob_radius) {
+    double bound, double blob_density, double blob_radius, bool /*is_deterministic*/) {
   const char* op = "radiance_field_backward";
   const FieldArguments field =
       check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,

@@ -116,28 +116,44 @@ struct FixedPointTable {
   }
 };
 
+// Either pass, chosen at run time: for kernels so large that they are not compiled for
+// each. The same code then also computes the addends, whose bound thus is exact.
+struct TwoPassSums {
+  AddendBound bound;
+  FixedPointSums fixed_point;
+  bool is_first_pass;
+
+  template <int N>
+  __device__ void add(int64_t element, const float values[N]) {
+    if (is_first_pass) {
+      bound.add<N>(element, values);
+    } else {
+      fixed_point.add<N>(element, values);
+    }
+  }
+
+  __device__ void close() const {
+    if (is_first_pass) bound.close();
+  }
+};
+
+struct TwoPassTable {
+  AddendBoundTable first;
+  FixedPointTable second;
+  bool is_first_pass;
+
+  __device__ TwoPassSums open() const {
+    return {first.open(), is_first_pass ? FixedPointSums{} : second.open(),
+            is_first_pass};
+  }
+};
+
 // The logarithm, rounded up, of the addends that `num_samples` samples can send to one
 // entry: all eight corners, where they collide.
 inline int log2_of_addends(int64_t num_samples) {
   int log2 = 3;
   while ((int64_t{1} << (log2 - 3)) < num_samples) ++log2;
   return log2;
-}
-
-constexpr int kFixedPointBlock = 256;
-
-// Third: the sums as float32. sums [size], in; values [size], out. Launch: one thread
-// an element.
-__global__ void __launch_bounds__(kFixedPointBlock)
-    fixed_point_to_float_kernel(const __grid_constant__ FixedPointTable table,
-                                float* __restrict__ values, int64_t size) {
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= size) return;
-  const unsigned bound = *table.bound;
-  const float unit = power_of_two(-fixed_point_exponent(bound, table.log2_addends));
-  const auto sum = static_cast<long long>(table.sums[i]);
-  values[i] = is_finite_bound(bound) ? static_cast<float>(sum) * unit
-                                     : __uint_as_float(0x7fffffffu);
 }
 
 // Runs of neighbouring lanes whose samples lie in one cell of a level. Along a ray the

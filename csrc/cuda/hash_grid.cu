@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "bindings/hash_grid.h"
+#include "cuda/fixed_point_scatter.h"
 #include "cuda/launch.cuh"
 
 namespace realfusion::cuda {
@@ -112,26 +113,6 @@ struct TableScatter {
   }
 };
 
-// The same bits every time, for 8 more bytes an element of the table while it runs.
-void scatter_in_fixed_point(const TableScatter& scatter, const Tensor& grad_table) {
-  Tensor sums = torch::stable::new_zeros(grad_table, grad_table.sizes(),
-                                         std::make_optional(ScalarType::Long));
-  Tensor bound =
-      torch::stable::new_zeros(grad_table, {1}, std::make_optional(ScalarType::Int));
-  const FixedPointTable table{
-      reinterpret_cast<unsigned long long*>(sums.mutable_data_ptr<int64_t>()),
-      reinterpret_cast<const unsigned*>(bound.const_data_ptr<int32_t>()),
-      log2_of_addends(scatter.positions.size(0))};
-  scatter.launch(
-      AddendBoundTable{reinterpret_cast<unsigned*>(bound.mutable_data_ptr<int32_t>())});
-  scatter.launch(table);
-  const int64_t size = grad_table.numel();
-  fixed_point_to_float_kernel<<<num_blocks(size, kFixedPointBlock), kFixedPointBlock, 0,
-                                current_stream(grad_table)>>>(
-      table, grad_table.mutable_data_ptr<float>(), size);
-  REALFUSION_CUDA_LAUNCH_CHECK();
-}
-
 Tensor hash_grid_encode_backward_table(
     const Tensor& given_grad, const Tensor& positions, std::vector<double> scales,
     std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
@@ -149,7 +130,10 @@ Tensor hash_grid_encode_backward_table(
   if (positions.size(0) == 0 || num_active_levels == 0) return grad_table;
   const TableScatter scatter{grid, grad, positions};
   if (is_deterministic) {
-    scatter_in_fixed_point(scatter, grad_table);
+    FixedPointScatter fixed_point(grad_table, positions.size(0));
+    scatter.launch(fixed_point.first_pass());
+    scatter.launch(fixed_point.second_pass());
+    fixed_point.write(grad_table);
   } else {
     scatter.launch(FloatTable{grad_table.mutable_data_ptr<float>()});
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "cuda/fixed_point_scatter.h"
 #include "cuda/launch.cuh"
 #include "cuda/radiance_field.h"
 
@@ -212,6 +213,67 @@ const float* pointer_or_null(const std::optional<Tensor>& tensor) {
   return tensor.has_value() ? tensor->const_data_ptr<float>() : nullptr;
 }
 
+// A backward pass over all samples, but for the table's gradients.
+struct BackwardPass {
+  const char* op;
+  const FieldArguments& field;
+  const Tensor& table;
+  const FieldCall& call;
+  FieldArrays saved;
+  FieldUpstreamArrays upstreams;
+  int64_t network_size;
+
+  // Returns the blocks' gradients of the network, [blocks, network_size].
+  template <class GradTable>
+  Tensor launch(const GradTable& grad_table) const {
+    Tensor block_gradients;
+    const bool with_normals = upstreams.normals != nullptr;
+    const int64_t tile_floats = backward_shared_floats(
+        static_cast<int>(field.hidden_width), padded_inputs(field.grid), with_normals);
+    const auto run = [&](auto precision, auto width, auto normal) {
+      constexpr int kTile = kBackwardTile<width()>;
+      const auto kernel =
+          field_backward_kernel<precision(), width(), normal(), GradTable>;
+      FieldCall own_call = call;
+      const FieldLaunch plan =
+          plan_launch<width()>(op, field, own_call, kernel, table, kTile, tile_floats);
+      block_gradients = new_zeros(table, {int64_t{plan.blocks}, network_size});
+      kernel<<<plan.blocks, kFieldBlock<kTile>, plan.shared_bytes,
+               current_stream(table)>>>(own_call, saved, upstreams,
+                                        block_gradients.mutable_data_ptr<float>(),
+                                        grad_table);
+      REALFUSION_CUDA_LAUNCH_CHECK();
+    };
+    dispatch_field(choose_precision(field, tile_floats, table.get_device_index()),
+                   field, with_normals, run);
+    return block_gradients;
+  }
+};
+
+// Fills in `grad_table`, zeroed; returns the blocks' gradients of the network.
+Tensor scatter_backward(const BackwardPass& pass, Tensor& grad_table,
+                        bool is_deterministic) {
+  if (!is_deterministic) {
+    return pass.launch(FloatTable{grad_table.mutable_data_ptr<float>()});
+  }
+  FixedPointScatter fixed_point(grad_table, pass.call.num_samples);
+  pass.launch(fixed_point.either_pass(true));
+  Tensor block_gradients = pass.launch(fixed_point.either_pass(false));
+  fixed_point.write(grad_table);
+  return block_gradients;
+}
+
+Tensor sum_blocks(const Tensor& block_gradients) {
+  const int64_t size = block_gradients.size(1);
+  Tensor sums = new_empty(block_gradients, {size});
+  field_sum_blocks_kernel<<<num_blocks(size, kSumColumns), kSumColumns * kSumParts, 0,
+                            current_stream(block_gradients)>>>(
+      block_gradients.const_data_ptr<float>(),
+      static_cast<int>(block_gradients.size(0)), size, sums.mutable_data_ptr<float>());
+  REALFUSION_CUDA_LAUNCH_CHECK();
+  return sums;
+}
+
 FieldBackwardResult radiance_field_backward(
     std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
     std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
@@ -220,7 +282,7 @@ FieldBackwardResult radiance_field_backward(
     const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
     std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
     int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
-    double bound, double blob_density, double blob_radius) {
+    double bound, double blob_density, double blob_radius, bool is_deterministic) {
   const char* op = "radiance_field_backward";
   const FieldArguments field =
       check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales,
@@ -231,13 +293,11 @@ FieldBackwardResult radiance_field_backward(
                        densities, albedo, gradients, masks);
   const DeviceGuard guard(positions.get_device_index());
   const Tensor table = aligned(given_table);
-  const bool with_normals = grad_normals.has_value();
-  const int64_t num_samples = positions.size(0);
   const int64_t width = field.hidden_width;
   const int64_t size = width * (field.num_inputs + 1) + width * (width + 1) +
                        kFieldOutputs * (width + 1);
   Tensor grad_table = new_zeros(table, table.sizes());
-  if (num_samples == 0) {
+  if (positions.size(0) == 0) {
     return split_gradients(new_zeros(table, {size}), grad_table, field);
   }
   // Read only: the forward wrote them.
@@ -250,31 +310,11 @@ FieldBackwardResult radiance_field_backward(
   const FieldUpstreamArrays upstreams{pointer_or_null(grad_densities),
                                       pointer_or_null(grad_albedo),
                                       pointer_or_null(grad_normals)};
-  FieldCall call =
+  const FieldCall call =
       make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table);
-  Tensor network_gradients = new_empty(table, {size});
-  const cudaStream_t stream = current_stream(positions);
-  const int64_t tile_floats = backward_shared_floats(
-      static_cast<int>(field.hidden_width), padded_inputs(field.grid), with_normals);
-  const auto run = [&](auto precision, auto hidden, auto normal) {
-    constexpr int kTile = kBackwardTile<hidden()>;
-    const auto kernel = field_backward_kernel<precision(), hidden(), normal()>;
-    const FieldLaunch launch =
-        plan_launch<hidden()>(op, field, call, kernel, table, kTile, tile_floats);
-    Tensor block_gradients = new_zeros(table, {int64_t{launch.blocks}, size});
-    kernel<<<launch.blocks, kFieldBlock<kTile>, launch.shared_bytes, stream>>>(
-        call, saved, upstreams, block_gradients.mutable_data_ptr<float>(),
-        grad_table.mutable_data_ptr<float>());
-    REALFUSION_CUDA_LAUNCH_CHECK();
-    field_sum_blocks_kernel<<<num_blocks(size, kSumColumns), kSumColumns * kSumParts, 0,
-                              stream>>>(block_gradients.const_data_ptr<float>(),
-                                        static_cast<int>(launch.blocks), size,
-                                        network_gradients.mutable_data_ptr<float>());
-    REALFUSION_CUDA_LAUNCH_CHECK();
-  };
-  dispatch_field(choose_precision(field, tile_floats, positions.get_device_index()),
-                 field, with_normals, run);
-  return split_gradients(network_gradients, grad_table, field);
+  const BackwardPass pass{op, field, table, call, saved, upstreams, size};
+  const Tensor block_gradients = scatter_backward(pass, grad_table, is_deterministic);
+  return split_gradients(sum_blocks(block_gradients), grad_table, field);
 }
 
 }  // namespace

@@ -184,17 +184,18 @@ __device__ inline bool load_upstream(const FieldCall& call, const FieldLane& own
 }
 
 // Each block adds its tiles to its own row of `block_gradients` [blocks, size of the
-// network], zeroed; the table's gradients [entries, F] are summed by atomics. A tile
-// without any gradient, as behind an opaque surface, is left out. Launch: any number of
-// blocks of kFieldBlock<kBackwardTile<H>> threads, backward_shared_floats of shared
-// memory and, unless call.packed is set, packed_floats.
-template <FieldPrecision P, int H, bool kWithNormal>
+// network], zeroed, and scatters the table's gradients [entries, F] into a table of
+// grid_scatter.cuh. A tile without any gradient, as behind an opaque surface, is left
+// out. Launch: any number of blocks of kFieldBlock<kBackwardTile<H>> threads,
+// backward_shared_floats of shared memory and, unless call.packed is set,
+// packed_floats.
+template <FieldPrecision P, int H, bool kWithNormal, class Table>
 __global__ void __launch_bounds__(kFieldBlock<kBackwardTile<H>>, 2)
     field_backward_kernel(const __grid_constant__ FieldCall call,
                           const __grid_constant__ FieldArrays saved,
                           const __grid_constant__ FieldUpstreamArrays upstreams,
                           float* __restrict__ block_gradients,
-                          float* __restrict__ grad_table) {
+                          const __grid_constant__ Table grad_table) {
   if constexpr (has_precision<P>()) {
     constexpr int T = kBackwardTile<H>;
     RF_DYNAMIC_SHARED(memory);
@@ -210,6 +211,7 @@ __global__ void __launch_bounds__(kFieldBlock<kBackwardTile<H>>, 2)
     const FieldNetworkGradients<float> gradients =
         own_gradients<H>(block_gradients, num_inputs);
     NetworkSums<P, H, kWithNormal> sums;
+    auto table_sums = grad_table.open();
 
     const int64_t num_tiles = (call.num_samples + T - 1) / T;
     for (int64_t tile = blockIdx.x; tile < num_tiles; tile += gridDim.x) {
@@ -239,13 +241,12 @@ __global__ void __launch_bounds__(kFieldBlock<kBackwardTile<H>>, 2)
       __syncthreads();
       products.pull_back_inputs();
       __syncthreads();
-      if (counts) {
-        with_features(call.grid.num_features, [&](auto features) {
-          scatter_levels<T, features.value, kWithNormal>(
-              call, own, direction, shared.inputs, shared.tangents, grad_table);
-        });
-      }
+      with_features(call.grid.num_features, [&](auto features) {
+        scatter_levels<T, features.value, kWithNormal>(
+            call, own, counts, direction, shared.inputs, shared.tangents, table_sums);
+      });
     }
+    table_sums.close();
     __syncthreads();
     sums.flush(call.network, shared.first, gradients, num_inputs, num_active);
   } else {

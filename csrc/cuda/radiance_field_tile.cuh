@@ -13,6 +13,7 @@
 #pragma once
 
 #include "core/field.h"
+#include "cuda/grid_scatter.cuh"
 #include "cuda/matrix_multiply.cuh"
 #include "cuda/vector_access.cuh"
 
@@ -186,7 +187,8 @@ inline int64_t backward_shared_floats(int hidden_width, int num_padded,
   return rows * (T + 4) + (kFieldOutputs + 4) * T;
 }
 
-// A thread's sample: its position in the world and in the cube.
+// A thread's sample: its position in the world and in the cube, there at the origin
+// unless inside.
 struct FieldLane {
   int64_t sample;
   int slot;  // in the tile
@@ -210,6 +212,10 @@ __device__ inline FieldLane load_lane(const FieldCall& call, int64_t tile) {
   }
   to_unit_cube(call.settings, own.position, own.unit);
   own.is_inside = own.exists && is_in_unit_cube(own.unit);
+  RF_UNROLL
+  for (int axis = 0; axis < 3; ++axis) {
+    if (!own.is_inside) own.unit[axis] = 0.0f;
+  }
   return own;
 }
 
@@ -325,19 +331,21 @@ __device__ inline void pull_back_levels(const FieldCall& call, const FieldLane& 
   }
 }
 
-// 14: adds the thread's levels to the table's gradient. `features` is ebar, `reverse`
-// v (not read without normals).
-template <int T, int F, bool kWithNormal>
+// 14: adds the levels of the samples that count to the table's gradient. `features` is
+// ebar, `reverse` v (not read without normals). All threads call it: the lanes of a
+// warp are neighbouring samples and share out the same levels.
+template <int T, int F, bool kWithNormal, class Sums>
 __device__ inline void scatter_levels(const FieldCall& call, const FieldLane& own,
-                                      const float direction[3], const float* features,
-                                      const float* reverse, float* grad_table) {
+                                      bool counts, const float direction[3],
+                                      const float* features, const float* reverse,
+                                      Sums& sums) {
+  static_assert(T % 32 == 0);
   constexpr int G = kFetch<F>;
   const int num_items = call.grid.num_active_levels * kLevelItems<F>;
   RF_UNROLL_BY(1)
   for (int i = own.part; i < num_items; i += 2) {
     const LevelItem item = level_item<F>(i);
     const HashGridLevel& level = call.grid.levels[item.level];
-    float* entries = grad_table + level.offset * F + item.first_feature;
     float grads[G];
     float reverses[G];
     RF_UNROLL
@@ -346,6 +354,7 @@ __device__ inline void scatter_levels(const FieldCall& call, const FieldLane& ow
       grads[f] = features[cell];
       if constexpr (kWithNormal) reverses[f] = reverse[cell];
     }
+    const CellRuns runs(grid_cell(level, own.unit).corner, counts);
     const DirectionalCorners<float> corners =
         grid_corners_along(level, call.grid.interpolation, own.unit, direction);
     RF_UNROLL
@@ -356,7 +365,8 @@ __device__ inline void scatter_levels(const FieldCall& call, const FieldLane& ow
         values[f] = corners.weights[c] * grads[f];
         if constexpr (kWithNormal) values[f] += corners.tangents[c] * reverses[f];
       }
-      add_vector<G>(entries + int64_t{corners.indices[c]} * F, 1.0f, values);
+      const int64_t entry = level.offset + int64_t{corners.indices[c]};
+      runs.add<G>(sums, entry * F + item.first_feature, values);
     }
   }
 }

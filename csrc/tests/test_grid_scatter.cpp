@@ -7,6 +7,7 @@
 #include "tests/check.h"
 #include "tests/cuda_shim.h"
 
+#include "cuda/fixed_point_scatter.cuh"
 #include "cuda/hash_grid.cuh"
 
 namespace {

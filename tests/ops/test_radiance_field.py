@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -297,6 +298,40 @@ def test_the_number_of_threads_does_not_change_a_bit():
         torch.set_num_threads(num_threads)
     for run in runs[1:]:
         assert all(torch.equal(a, b) for a, b in zip(run, runs[0], strict=True))
+
+
+@pytest.mark.parametrize("with_normals", [True, False])
+def test_deterministic_mode_gives_the_same_bits_every_time(device, with_normals):
+    problem = make_problem(6000, dtype=torch.float32, device=device).requiring_grad()
+
+    def run() -> tuple[Tensor, ...]:
+        return gradients(evaluate(problem, with_normals=with_normals), problem)
+
+    torch.use_deterministic_algorithms(True)
+    try:
+        first, *others = [run() for _ in range(3)]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for other in others:
+        for gradient, expected in zip(other, first, strict=True):
+            assert torch.equal(gradient, expected)
+    for gradient, expected in zip(first, run(), strict=True):
+        assert_same(gradient, expected, torch.float32)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_deterministic_mode_turns_gradients_that_are_not_finite_into_nan_on_cuda():
+    problem = make_problem(100, dtype=torch.float32, device="cuda").requiring_grad()
+    samples = evaluate(problem)
+    torch.use_deterministic_algorithms(True)
+    try:
+        (gradient,) = torch.autograd.grad(
+            samples.densities.sum() * math.inf, problem.table
+        )
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert gradient.isnan().all()
 
 
 def test_a_loss_without_normals_has_the_gradient_of_a_field_without_normals():

@@ -32,7 +32,7 @@ void test_field(int64_t num_levels, int64_t width, bool with_normals) {
             with_normals ? std::make_optional(grad_normals) : std::nullopt, densities,
             albedo, gradients, masks, positions, field.table, field.w1, field.b1,
             field.w2, field.b2, field.w3, field.b3, field.scales, field.resolutions,
-            field.offsets, 2, num_levels, false, false, 0.75, 5.0, 0.2);
+            field.offsets, 2, num_levels, false, false, 0.75, 5.0, 0.2, false);
     return std::vector<Tensor>{densities, albedo,     normals, gradients,
                                masks,     grad_table, grad_w1, grad_b1,
                                grad_w2,   grad_b2,    grad_w3, grad_b3};
