@@ -275,7 +275,7 @@ def write_results(
         title=title,
         variants=list(runs),
         charts=_charts(runs),
-        note=NOT_MEASURED,
+        note=f"In brackets: 95 % confidence over the objects. {NOT_MEASURED}",
     )
     return tables
 

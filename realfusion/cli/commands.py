@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from realfusion.cli.arguments import (
+    BenchmarkQualityArguments,
     DoctorArguments,
     EvaluateArguments,
     ExportArguments,
@@ -25,7 +26,10 @@ from realfusion.cli.arguments import (
 from realfusion.listener import RunInterruptedError, RunListener
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from realfusion.pipeline import Stage
+    from realfusion.quality_benchmark import QualityRun
     from realfusion.run_folder import RunFolder
 
 
@@ -193,28 +197,15 @@ def benchmark_quality(program: str, args: Sequence[str]) -> int:
     from realfusion.cli.batch_display import batch_display
 
     objects = benchmark.find_objects(arguments.ground_truth, arguments.object_names())
-    runs = []
-    for truth in objects:
-        camera = benchmark.photo_camera(truth)
-        for seed in range(arguments.seeds):
-            for variant in arguments.variant_names():
-                config, options = arguments.run_of(program, truth, variant, seed)
-                runs.append(
-                    benchmark.QualityRun(
-                        truth=truth,
-                        variant=variant,
-                        config=benchmark.seen_from(config, camera),
-                        options=options,
-                    )
-                )
+    runs = _benchmark_runs(program, arguments, objects)
     try:
         with batch_display(len(runs), "runs") as watcher:
             figures, outcomes = benchmark.run_benchmark(runs, watcher)
     except RunInterruptedError as error:
         raise _with_command(error, program, args) from error
     title = (
-        f"{arguments.ground_truth.resolve().name}: {len(objects)} objects, "
-        f"{arguments.seeds} seeds, preset {arguments.preset}"
+        f"{arguments.ground_truth.resolve().name}: objects {len(objects)}, "
+        f"seeds {arguments.seeds}, preset {arguments.preset}"
     )
     tables = benchmark.write_results(
         arguments.out,
@@ -230,6 +221,27 @@ def benchmark_quality(program: str, args: Sequence[str]) -> int:
     )
     print(f"{tables}\n  {arguments.out / benchmark.PAGE_NAME}")
     return 1 if any(each.state == "failed" for each in outcomes) else 0
+
+
+def _benchmark_runs(
+    program: str, arguments: BenchmarkQualityArguments, objects: Sequence[Path]
+) -> list[QualityRun]:
+    """Every object, seed and variant; those to be compared follow one another."""
+    from realfusion.quality_benchmark import QualityRun, photo_camera, seen_from
+
+    runs = []
+    for truth in objects:
+        camera = photo_camera(truth)
+        for seed in range(arguments.seeds):
+            for variant in arguments.variant_names():
+                config, options = arguments.run_of(program, truth, variant, seed)
+                config = seen_from(config, camera)
+                runs.append(
+                    QualityRun(
+                        truth=truth, variant=variant, config=config, options=options
+                    )
+                )
+    return runs
 
 
 def doctor(program: str, args: Sequence[str]) -> int:
