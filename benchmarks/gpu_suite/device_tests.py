@@ -15,6 +15,9 @@ from benchmarks.gpu_suite.setting import Setting
 
 NEEDED = ("pytest", "beartype", "hypothesis", "jaxtyping")
 WORKERS = 4
+# Our package decides which `realfusion` is tested: `python -m pytest` would take the
+# checkout's, built or not.
+PYTEST = "import benchmarks, pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
 # Those that import no more than torch, jaxtyping and the tools of testing.
 FOLDERS = ("tests/ops", "tests/fields", "tests/rendering", "tests/training")
 
@@ -28,7 +31,7 @@ def run(report: Report, setting: Setting) -> None:
     results = Path(setting.work, "device_tests.xml")
     paths = ["tests/ops/test_occupancy.py"] if setting.is_dry else FOLDERS
     marker = "not cuda" if setting.is_dry else "cuda"
-    command = [sys.executable, "-m", "pytest", *paths, "-m", marker, "-q"]
+    command = [sys.executable, "-c", PYTEST, *paths, "-m", marker, "-q"]
     command += ["-p", "no:cacheprovider", f"--junitxml={results}"]
     if not setting.is_dry and importlib.util.find_spec("xdist") is not None:
         command += ["-n", str(min(WORKERS, os.cpu_count() or 1))]
