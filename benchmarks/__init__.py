@@ -1,7 +1,7 @@
 """Measurements; no part of the package, run from a checkout.
 
-A checkout whose extension is not built in place must not hide an installed package: then
-its folder, which Python puts first, goes to the end of the path.
+A checkout whose extension is not built in place must not hide an installed package:
+then its folder, which Python puts first, goes to the end of the path.
 """
 
 import os
