@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from realfusion import pipeline
+from realfusion import inspection, pipeline
 from realfusion.batch import BatchWatcher, Outcome, StepsListener
 from realfusion.cameras.camera import Camera
 from realfusion.config import RunConfig, RunOptions, fingerprint
@@ -203,7 +203,7 @@ def _run_one(
             reason=" ".join(str(error).split()),
             seconds=time.perf_counter() - started,
         )
-    figures = pipeline.evaluate_run(
+    figures = inspection.evaluate_run(
         run.options.out, run.truth, device=run.options.device, listener=listener
     )
     # What the stages took, also before an interruption.

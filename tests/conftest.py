@@ -25,7 +25,8 @@ os.environ["TRANSFORMERS_OFFLINE"] = "1"
 # left out: they check by themselves, which is tested. The import hook takes its checker
 # by the name of a module.
 CHECKED = (
-    "cameras", "evaluation", "fields", "io", "losses", "outputs", "pipeline",
+    "cameras", "evaluation", "fields", "inspection", "io", "losses", "outputs",
+    "pipeline",
     "prior_training", "priors", "procedural", "rendering", "training",
     "viewer.conventions", "viewer.field_view",
 )  # fmt: skip

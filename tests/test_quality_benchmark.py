@@ -73,7 +73,7 @@ def stages(monkeypatch):
 
     run.seen, run.failure = seen, None
     monkeypatch.setattr(benchmark.pipeline, "run", run)
-    monkeypatch.setattr(benchmark.pipeline, "evaluate_run", evaluate_run)
+    monkeypatch.setattr(benchmark.inspection, "evaluate_run", evaluate_run)
     return run
 
 

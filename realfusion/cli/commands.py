@@ -134,11 +134,11 @@ def render(program: str, args: Sequence[str]) -> int:
     """Views of a run from the cameras of a file."""
     arguments = parse(RenderArguments, program, args)
 
-    from realfusion import pipeline
+    from realfusion import inspection
     from realfusion.cli.display import display
 
     with display() as listener:
-        paths = pipeline.render_run(
+        paths = inspection.render_run(
             arguments.run_dir,
             arguments.cameras,
             arguments.out,
@@ -175,11 +175,11 @@ def evaluate(program: str, args: Sequence[str]) -> int:
     """A run against ground truth."""
     arguments = parse(EvaluateArguments, program, args)
 
-    from realfusion import pipeline
+    from realfusion import inspection
     from realfusion.cli.display import display
 
     with display() as listener:
-        figures = pipeline.evaluate_run(
+        figures = inspection.evaluate_run(
             arguments.run_dir,
             arguments.ground_truth,
             device=arguments.device,

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from realfusion.errors import InputError
+from realfusion.inspection import MAX_VIEW_SIZE
 from realfusion.io.atomic import write_text
 from realfusion.outputs import render_picture
-from realfusion.pipeline import MAX_VIEW_SIZE, choose_device, load_state
+from realfusion.pipeline import choose_device, load_state
 from realfusion.run_folder import OpenRun, RunFolder, load_run
 from realfusion.run_metrics import read_metrics
 from realfusion.training.checkpoint import INDEX_NAME
