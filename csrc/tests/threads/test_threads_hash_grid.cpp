@@ -34,7 +34,7 @@ int main() {
                              num_features, num_levels - 1, false, false),
         hash_grid_encode_backward_table_cpu(grad, positions, scales, resolutions,
                                             offsets, num_features, num_levels - 1,
-                                            false, false),
+                                            false, false, false),
         hash_grid_encode_backward_positions_cpu(grad, positions, table, scales,
                                                 resolutions, offsets, num_features,
                                                 num_levels - 1, false, false)};
