@@ -27,7 +27,7 @@ struct FloatTable {
 
   template <int N>
   __device__ void add(int64_t element, const float values[N]) const {
-    add_vector<N>(sums + element, 1.0f, values);
+    add_vector<N>(sums + element, values);
   }
 };
 

@@ -28,29 +28,28 @@ __device__ __forceinline__ void load_vector(const T* from, float values[N]) {
   for (int k = 0; k < N; ++k) values[k] = to_float(vector.items[k]);
 }
 
-// to[k] += weight * values[k], atomically an element, in no fixed order. From sm_90 on
+// to[k] += values[k], atomically an element, in no fixed order. From sm_90 on
 // one reduction adds two or four neighbours.
 template <int N>
-__device__ __forceinline__ void add_vector(float* to, float weight,
-                                           const float values[N]) {
+__device__ __forceinline__ void add_vector(float* to, const float values[N]) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   if constexpr (N >= 4) {
     RF_UNROLL
     for (int k = 0; k < N; k += 4) {
       asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to + k),
-                   "f"(weight * values[k]), "f"(weight * values[k + 1]),
-                   "f"(weight * values[k + 2]), "f"(weight * values[k + 3])
+                   "f"(values[k]), "f"(values[k + 1]), "f"(values[k + 2]),
+                   "f"(values[k + 3])
                    : "memory");
     }
   } else if constexpr (N == 2) {
-    asm volatile("red.global.add.v2.f32 [%0], {%1, %2};" ::"l"(to),
-                 "f"(weight * values[0]), "f"(weight * values[1])
+    asm volatile("red.global.add.v2.f32 [%0], {%1, %2};" ::"l"(to), "f"(values[0]),
+                 "f"(values[1])
                  : "memory");
   } else
 #endif
   {
     RF_UNROLL
-    for (int k = 0; k < N; ++k) atomicAdd(to + k, weight * values[k]);
+    for (int k = 0; k < N; ++k) atomicAdd(to + k, values[k]);
   }
 }
 
