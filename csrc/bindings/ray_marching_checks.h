@@ -21,6 +21,15 @@ struct MarchOptions {
   bool pad_to_capacity;
 };
 
+// Of the rows of packed samples.
+inline void check_capacity(const char* op, std::optional<int64_t> capacity,
+                           bool pad_to_capacity) {
+  REALFUSION_CHECK(!capacity.has_value() || *capacity >= 0, op,
+                   ": `capacity` must not be negative, got ", capacity.value_or(0));
+  REALFUSION_CHECK(capacity.has_value() || !pad_to_capacity, op,
+                   ": `capacity` must be given where `pad_to_capacity` is true");
+}
+
 inline MarchSettings check_march(const Tensor& origins, const Tensor& directions,
                                  const Tensor& occupancy,
                                  const std::optional<Tensor>& noise,
@@ -53,11 +62,7 @@ inline MarchSettings check_march(const Tensor& origins, const Tensor& directions
                    options.cone_angle);
   REALFUSION_CHECK(options.near >= 0.0 && options.near < 1e30, op,
                    ": `near` must be finite and not negative, got ", options.near);
-  REALFUSION_CHECK(!options.capacity.has_value() || *options.capacity >= 0, op,
-                   ": `capacity` must not be negative, got ",
-                   options.capacity.value_or(0));
-  REALFUSION_CHECK(options.capacity.has_value() || !options.pad_to_capacity, op,
-                   ": `capacity` must be given where `pad_to_capacity` is true");
+  check_capacity(op, options.capacity, options.pad_to_capacity);
   const auto bound = static_cast<float>(options.bound);
   return {make_occupancy_grid(options.resolution, bound),
           bound,

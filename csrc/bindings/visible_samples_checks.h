@@ -2,7 +2,7 @@
 // radiance_field_checks.h.
 #pragma once
 
-#include "bindings/stable.h"
+#include "bindings/ray_marching_checks.h"
 
 namespace realfusion {
 
@@ -22,10 +22,7 @@ inline void check_visible_samples(const char* op, const Tensor& positions,
   check_device(op, "deltas", deltas, "positions", positions);
   check_device(op, "ray_indices", ray_indices, "positions", positions);
   check_device(op, "ray_offsets", ray_offsets, "positions", positions);
-  REALFUSION_CHECK(!capacity.has_value() || *capacity >= 0, op,
-                   ": `capacity` must not be negative, got ", capacity.value_or(0));
-  REALFUSION_CHECK(capacity.has_value() || !pad_to_capacity, op,
-                   ": `capacity` must be given where `pad_to_capacity` is true");
+  check_capacity(op, capacity, pad_to_capacity);
 }
 
 }  // namespace realfusion

@@ -19,7 +19,8 @@ namespace {
 // the surface, many fill the kernels' vectors.
 constexpr int64_t kRaysPerTask = 256;
 constexpr int64_t kSamplesPerRound = 4;
-static_assert(kRaysPerTask * kSamplesPerRound <= cpu::kMaxFieldGroup);
+constexpr int64_t kRoundSamples = kRaysPerTask * kSamplesPerRound;
+static_assert(kRoundSamples <= cpu::kMaxFieldGroup);
 
 struct VisibilityProblem {
   cpu::FieldProblem<float> field;  // its positions are those of the samples
@@ -31,10 +32,10 @@ struct VisibilityProblem {
 
 // What the field says of one round; only the densities are looked at.
 struct Round {
-  float positions[3 * cpu::kMaxFieldGroup];
-  float densities[cpu::kMaxFieldGroup];
-  float albedo[3 * cpu::kMaxFieldGroup];
-  uint64_t masks[2 * cpu::kMaxFieldGroup];
+  float positions[3 * kRoundSamples];
+  float densities[kRoundSamples];
+  float albedo[3 * kRoundSamples];
+  uint64_t masks[2 * kRoundSamples];
 };
 
 // A ray on its way.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/volume_rendering.h"
+#include "cuda/sample_rows.cuh"
 #include "cuda/scan.cuh"
 
 namespace realfusion::cuda {
@@ -20,21 +21,6 @@ struct CompositeSamples {
   int64_t num_samples;
   int64_t num_channels;
 };
-
-// A ray's samples. The host does not check the offsets, which would stall the device:
-// here they are clamped to what exists.
-struct CompositeRange {
-  int64_t begin;
-  int64_t end;
-};
-
-__device__ inline CompositeRange composite_range(const CompositeSamples& samples,
-                                                 int64_t ray) {
-  CompositeRange range{samples.ray_offsets[ray], samples.ray_offsets[ray + 1]};
-  if (range.begin < 0) range.begin = 0;
-  if (range.end > samples.num_samples) range.end = samples.num_samples;
-  return range;
-}
 
 __device__ inline float sum_over_warp(float value) {
   for (int bits = 16; bits > 0; bits /= 2) {
@@ -54,7 +40,7 @@ __global__ void __launch_bounds__(kCompositeBlock)
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   if (ray >= samples.num_rays) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const CompositeRange range = composite_range(samples, ray);
+  const RayRange range(samples.ray_offsets, ray, samples.num_samples);
   float behind = 1.0f;  // transmittance behind the samples so far, of the whole warp
   float depth_sum = 0.0f;
   int64_t end = range.begin;  // of the samples that the ray reaches
@@ -130,7 +116,7 @@ __global__ void __launch_bounds__(kCompositeBlock)
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   if (ray >= samples.num_rays) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const CompositeRange range = composite_range(samples, ray);
+  const RayRange range(samples.ray_offsets, ray, samples.num_samples);
   const int64_t num_channels = samples.num_channels;
   const float* grad_values = upstream.grad_values + ray * num_channels;
   const float final_transmittance = upstream.transmittance[ray];

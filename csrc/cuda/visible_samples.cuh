@@ -18,15 +18,6 @@ struct VisibleRays {
   int64_t num_samples;
 };
 
-// A ray's samples. The host does not check the offsets, which would stall the device:
-// here they are clamped to what exists.
-__device__ inline void visible_range(const VisibleRays& rays, int64_t ray,
-                                     int64_t* begin, int64_t* end) {
-  *begin = rays.ray_offsets[ray] < 0 ? 0 : rays.ray_offsets[ray];
-  *end = rays.ray_offsets[ray + 1];
-  if (*end > rays.num_samples) *end = rays.num_samples;
-}
-
 // counts [N], out: the leading samples of each ray at which `min_transmittance` of the
 // light arrives. densities [S], in. Launch: 32 threads a ray.
 __global__ void __launch_bounds__(kVisibleBlock)
@@ -36,14 +27,13 @@ __global__ void __launch_bounds__(kVisibleBlock)
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   if (ray >= rays.num_rays) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
-  int64_t begin = 0;
-  int64_t end = 0;
-  visible_range(rays, ray, &begin, &end);
+  const RayRange range(rays.ray_offsets, ray, rays.num_samples);
   float arriving = 1.0f;  // at the first of the warp's 32 samples
   int32_t count = 0;
-  for (int64_t base = begin; base < end && arriving >= min_transmittance; base += 32) {
+  for (int64_t base = range.begin; base < range.end && arriving >= min_transmittance;
+       base += 32) {
     const int64_t i = base + lane;
-    const bool exists = i < end;
+    const bool exists = i < range.end;
     float through =  // product over the lanes up to this one
         exists ? 1.0f - alpha_from_optical_depth(densities[i] * rays.deltas[i]) : 1.0f;
     for (int reach = 1; reach < 32; reach *= 2) {
@@ -67,9 +57,7 @@ __global__ void __launch_bounds__(kVisibleBlock)
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   if (ray >= rays.num_rays) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
-  int64_t source = 0;
-  int64_t end = 0;
-  visible_range(rays, ray, &source, &end);
+  const int64_t source = RayRange(rays.ray_offsets, ray, rays.num_samples).begin;
   const int64_t target = new_offsets[ray];
   const int64_t count = new_offsets[ray + 1] - target;
   for (int64_t k = lane; k < 3 * count; k += 32) {

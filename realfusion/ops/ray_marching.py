@@ -114,10 +114,7 @@ def march_rays(
         raise ValueError(
             f"`max_steps_per_ray` must be in 1..2**24, got {max_steps_per_ray}"
         )
-    if capacity is not None and capacity < 0:
-        raise ValueError(f"`capacity` must not be negative, got {capacity}")
-    if capacity is None and pad_to_capacity:
-        raise ValueError("`capacity` must be given where `pad_to_capacity`, got None")
+    check_capacity(capacity, pad_to_capacity)
     with torch.no_grad():
         return RaySamples(
             *torch.ops.realfusion.march_rays(
@@ -137,6 +134,35 @@ def march_rays(
         )
 
 
+def check_capacity(capacity: int | None, pad_to_capacity: bool) -> None:
+    """Raise ValueError unless there can be as many samples as `capacity` says."""
+    if capacity is not None and capacity < 0:
+        raise ValueError(f"`capacity` must not be negative, got {capacity}")
+    if capacity is None and pad_to_capacity:
+        raise ValueError("`capacity` must be given where `pad_to_capacity`, got None")
+
+
+def fake_samples(
+    like: Tensor,
+    num_offsets: int | torch.SymInt,
+    capacity: int | None,
+    pad_to_capacity: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What an operator that returns packed samples returns, without values."""
+    if pad_to_capacity and capacity is not None:
+        num_samples: int | torch.SymInt = capacity
+    else:
+        num_samples = torch.library.get_ctx().new_dynamic_size()
+    return (
+        like.new_empty(num_samples, 3),
+        like.new_empty(num_samples),
+        like.new_empty(num_samples),
+        like.new_empty(num_samples, dtype=torch.int32),
+        like.new_empty(num_offsets, dtype=torch.int64),
+        like.new_empty((), dtype=torch.int64),
+    )
+
+
 @torch.library.register_fake("realfusion::march_rays")
 def _march_rays_fake(
     origins: Tensor,
@@ -152,15 +178,4 @@ def _march_rays_fake(
     capacity: int | None,
     pad_to_capacity: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    if pad_to_capacity and capacity is not None:
-        num_samples: int | torch.SymInt = capacity
-    else:
-        num_samples = torch.library.get_ctx().new_dynamic_size()
-    return (
-        origins.new_empty(num_samples, 3),
-        origins.new_empty(num_samples),
-        origins.new_empty(num_samples),
-        origins.new_empty(num_samples, dtype=torch.int32),
-        origins.new_empty(origins.shape[0] + 1, dtype=torch.int64),
-        origins.new_empty((), dtype=torch.int64),
-    )
+    return fake_samples(origins, origins.shape[0] + 1, capacity, pad_to_capacity)

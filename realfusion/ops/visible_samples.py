@@ -18,7 +18,7 @@ from realfusion.ops.radiance_field import (
     FieldWeights,
     check_field_arguments,
 )
-from realfusion.ops.ray_marching import RaySamples
+from realfusion.ops.ray_marching import RaySamples, check_capacity, fake_samples
 
 
 @torch.no_grad()
@@ -67,10 +67,7 @@ def visible_samples(
         raise ValueError(
             f"`min_transmittance` must be in [0, 1), got {min_transmittance}"
         )
-    if capacity is not None and capacity < 0:
-        raise ValueError(f"`capacity` must not be negative, got {capacity}")
-    if capacity is None and pad_to_capacity:
-        raise ValueError("`capacity` must be given where `pad_to_capacity`, got None")
+    check_capacity(capacity, pad_to_capacity)
     check_field_arguments(samples.positions, table, weights, layout, bound)
     active = check_num_active_levels(layout, num_active_levels)
     return RaySamples(
@@ -96,15 +93,4 @@ def visible_samples(
 @torch.library.register_fake("realfusion::visible_samples")
 def _visible_samples_fake(positions: Tensor, *others: Any) -> tuple[Tensor, ...]:
     ray_offsets, _, capacity, pad_to_capacity = others[-4:]
-    if pad_to_capacity and capacity is not None:
-        num_samples: int | torch.SymInt = capacity
-    else:
-        num_samples = torch.library.get_ctx().new_dynamic_size()
-    return (
-        positions.new_empty(num_samples, 3),
-        positions.new_empty(num_samples),
-        positions.new_empty(num_samples),
-        positions.new_empty(num_samples, dtype=torch.int32),
-        positions.new_empty(ray_offsets.shape[0], dtype=torch.int64),
-        positions.new_empty((), dtype=torch.int64),
-    )
+    return fake_samples(positions, ray_offsets.shape[0], capacity, pad_to_capacity)
