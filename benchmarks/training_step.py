@@ -15,7 +15,7 @@ from realfusion.priors.config import Prompt
 from realfusion.priors.protocol import DiffusionPrior
 from realfusion.training.config import ReconstructionConfig
 from realfusion.training.draws import StepDraw, draw_step
-from realfusion.training.initial_shape import fit_initial_shape
+from realfusion.training.initial_shape import fit_initial_shape, initial_body
 from realfusion.training.objective import render_photo, render_views, weighted_sum
 from realfusion.training.photo import Photo, prepare_photo, reference_camera
 from realfusion.training.schedules import active_levels
@@ -132,16 +132,17 @@ def make_bench(
 ) -> Bench:
     """A reconstruction of a ball after some steps, in the middle of its run.
 
-    It starts from the inflated silhouette if the configuration says so, as every run
-    does: an object, most of whose samples are hidden behind others, and not fog.
+    It starts from a body if the configuration says so, as every run does: an object,
+    most of whose samples are hidden behind others, and not fog.
     """
     photo = make_disc_photo(config, device)
     state = TrainState(config, seed=0, device=device)
     task = Task(photo, prior, None if prior is None else Prompt(subject="an object"))
-    if config.initial_shape.kind == "silhouette":
+    body = initial_body(photo, config.initial_shape, has_prior=prior is not None)
+    if body is not None:
         fit_initial_shape(
             state.scene.field,
-            photo,
+            body,
             config.initial_shape,
             num_active_levels=active_levels(
                 config.coarse_to_fine, config.field.num_levels, PROGRESS

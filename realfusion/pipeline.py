@@ -39,7 +39,7 @@ from realfusion.training.checkpoint import (
 )
 from realfusion.training.fit import fit
 from realfusion.training.history import History
-from realfusion.training.initial_shape import fit_initial_shape
+from realfusion.training.initial_shape import fit_initial_shape, initial_body
 from realfusion.training.photo import prepare_photo, reference_camera
 from realfusion.training.schedules import active_levels
 from realfusion.training.state import TrainState
@@ -257,12 +257,14 @@ def reconstruct(
     if index is None:
         state = TrainState(config, seed=opened.config.seed, device=device)
         history, before = History(), 0.0
-        if config.initial_shape.kind == "silhouette":
+        has_prior = prepared.prior is not None
+        body = initial_body(photo, config.initial_shape, has_prior=has_prior)
+        if body is not None:
             stop_if_asked(listener, "before the reconstruction")
             levels = active_levels(config.coarse_to_fine, config.field.num_levels, 0.0)
             fit_initial_shape(
                 state.scene.field,
-                photo,
+                body,
                 config.initial_shape,
                 num_active_levels=levels,
                 generator=state.generator,

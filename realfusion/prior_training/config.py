@@ -85,12 +85,38 @@ class DenoiserConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShapeEstimatorTrainingConfig:
+    """The network that guesses the body to start from."""
+
+    num_objects: int = 50_000
+    """Objects to generate, with two views of each."""
+    widths: tuple[int, int, int] = (64, 80, 96)
+    """Channels at half, quarter and eighth of the resolution."""
+    steps: int = 7_000
+    """Optimiser steps."""
+    batch_size: int = 48
+    """Views a step."""
+    learning_rate: float = 1.2e-3
+    """AdamW learning rate, decayed along a cosine to 3 %."""
+    colour_weight: float = 0.3
+    """Weight of the colours seen from behind."""
+    ema_decay: float = 0.999
+    """Decay of the exported average of the weights, a step."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PriorTrainingConfig:
     """Everything that determines the embedded prior."""
 
     data: DataConfig = field(default_factory=DataConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    shape_estimator: ShapeEstimatorTrainingConfig = field(
+        default_factory=ShapeEstimatorTrainingConfig
+    )
+    part: Literal["all", "diffusion", "shape-estimator"] = "all"
+    """What to train. The other part is taken over from `initial_prior`, if it has
+    one."""
     initial_prior: str | None = None
     """A prior's folder (or "bundled") to start from instead of random weights; its
     autoencoder is kept as it is."""
@@ -122,6 +148,9 @@ SMOKE = PriorTrainingConfig(
         warmup_batch_size=2,
         steps=2,
         batch_size=4,
+    ),
+    shape_estimator=ShapeEstimatorTrainingConfig(
+        num_objects=4, widths=(8, 8, 8), steps=2, batch_size=4
     ),
     num_scored_objects=1,
     num_scored_steps=2,

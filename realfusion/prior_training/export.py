@@ -20,6 +20,7 @@ from realfusion.prior_training.vocabulary import (
 from realfusion.priors.config import PLACEHOLDER
 from realfusion.priors.metadata import METADATA_FILE, PriorMetadata
 from realfusion.priors.prompts import ViewVocabulary
+from realfusion.priors.shape_estimator import SHAPE_ESTIMATOR_FOLDER
 
 
 def export_prior(
@@ -61,6 +62,29 @@ def export_prior(
     _write_metadata(scratch, config, record)
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
+
+
+def copy_prior(source: Path, folder: Path) -> None:
+    """Copies an exported prior; ``folder`` is replaced if it exists."""
+    scratch = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(source, scratch)
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+
+
+def take_shape_estimator(source: Path, folder: Path) -> None:
+    """Gives a prior the shape estimator of another one, if that has any."""
+    if not (source / SHAPE_ESTIMATOR_FOLDER).is_dir():
+        return
+    shutil.copytree(
+        source / SHAPE_ESTIMATOR_FOLDER,
+        folder / SHAPE_ESTIMATOR_FOLDER,
+        dirs_exist_ok=True,
+    )
+    training = json.loads((source / METADATA_FILE).read_text())["training"]
+    if "shape_estimator" in training:
+        update_record(folder, {"shape_estimator": training["shape_estimator"]})
 
 
 def folder_size_mb(folder: Path) -> float:

@@ -18,6 +18,13 @@ and the view relative to that image (words and a class label). It paints simple 
 at {size} pixels; it knows nothing of photographs.
 """
 
+_SHAPE_ESTIMATOR = """\
+A small network beside it, trained on the same objects, guesses from the image which
+depths behind each pixel are filled, and the colour on the other side: the body that a
+reconstruction starts from. Its score is the intersection over union of guessed and true
+columns behind the object's pixels, on objects that it was not trained on.
+"""
+
 
 def write_model_card(prior: Path) -> Path:
     """Writes ``MODEL_CARD.md`` beside the metadata of an exported prior."""
@@ -39,6 +46,10 @@ def render_model_card(document: dict[str, Any]) -> str:
     scores = record.get("scores")
     if scores:
         sections += ["## Scores\n", _score_table(scores)]
+    estimator = record.get("shape_estimator")
+    if estimator:
+        facts = _table(("what", "value"), list(estimator.items()))
+        sections += ["## Shape estimator\n", _SHAPE_ESTIMATOR, facts]
     settings = json.dumps(record["configuration"], indent=2)
     sections += ["## Configuration\n", f"```json\n{settings}\n```"]
     return "\n".join(sections) + "\n"

@@ -31,8 +31,10 @@ from realfusion.prior_training.dataset import (
 )
 from realfusion.prior_training.denoiser import PriorModel, train_denoiser
 from realfusion.prior_training.export import (
+    copy_prior,
     export_prior,
     folder_size_mb,
+    take_shape_estimator,
     update_record,
 )
 from realfusion.prior_training.initialisation import (
@@ -44,9 +46,18 @@ from realfusion.prior_training.latents import encode_shard, load_latents
 from realfusion.prior_training.model_card import write_model_card
 from realfusion.prior_training.prompt_batches import PromptTokenizer
 from realfusion.prior_training.scoring import as_record, score_prior
+from realfusion.prior_training.shape_dataset import (
+    load_shape_shard,
+    write_shape_shards,
+)
+from realfusion.prior_training.shape_estimator import (
+    shape_iou,
+    train_shape_estimator,
+)
 from realfusion.prior_training.training_state import Progress, TrainingState
 from realfusion.prior_training.vocabulary import build_tokenizer
 from realfusion.prior_training.warm_start import train_encoders
+from realfusion.priors.shape_estimator import SHAPE_ESTIMATOR_FOLDER
 
 _SPLITS = ("held_out_instances", "held_out_families")
 
@@ -72,6 +83,24 @@ def train_prior(
         InputError: If the number of objects is not a multiple of the shard size.
     """
     report = progress or _ignore
+    prior = out / "prior"
+    if config.part == "shape-estimator":
+        copy_prior(initial_prior_folder(config.initial_prior or "bundled"), prior)
+    else:
+        _train_diffusion(config, prior, out, report)
+    if config.part != "diffusion":
+        _train_shape_estimator(config, prior, out, report)
+    elif config.initial_prior is not None:
+        take_shape_estimator(initial_prior_folder(config.initial_prior), prior)
+    update_record(prior, {"size_mb": round(folder_size_mb(prior), 1)})
+    write_model_card(prior)
+    return prior
+
+
+def _train_diffusion(
+    config: PriorTrainingConfig, prior: Path, out: Path, report: Progress
+) -> None:
+    """The latent diffusion model and its encoders: trained, exported and scored."""
     shards = list(_generate_data(config, out, report))
     views = load_shards(shards)
     checkpoints = out / "checkpoints"
@@ -82,21 +111,56 @@ def train_prior(
             report("latents", index + 1, len(shards), {})
         tokenizer = build_tokenizer(out / "tokenizer", config.denoiser.max_text_length)
         model = _trained_model(config, views, shards, tokenizer, checkpoints, report)
-    prior = out / "prior"
     record = training_record(config, views)
     export_prior(prior, model, autoencoder, out / "tokenizer", config, record)
-    finish_prior(prior, config, autoencoder, out / "samples.png", report)
-    return prior
+    score_diffusion(prior, config, autoencoder, out / "samples.png", report)
 
 
-def finish_prior(
+def _train_shape_estimator(
+    config: PriorTrainingConfig, prior: Path, out: Path, report: Progress
+) -> None:
+    """The network that guesses a body: trained, added to the prior and scored."""
+    settings, per_shard = config.shape_estimator, config.data.objects_per_shard
+    count = num_shards(settings.num_objects, per_shard)
+    shards = []
+    paths = write_shape_shards(
+        out / "bodies",
+        count,
+        objects_per_shard=per_shard,
+        size=config.data.image_size,
+    )
+    for index, path in enumerate(paths):
+        shards.append(load_shape_shard(path))
+        report("bodies", index + 1, count, {})
+    checkpoint = out / "checkpoints" / "shape_estimator"
+    estimator = train_shape_estimator(shards, config, checkpoint, report)
+    estimator.save_pretrained(prior / SHAPE_ESTIMATOR_FOLDER, dtype=torch.float16)
+    scores = {
+        f"iou_{split}": round(
+            shape_iou(estimator, split=split, num_objects=config.num_scored_objects), 3
+        )
+        for split in _SPLITS
+    }
+    record = {
+        "date": _today(),
+        "objects": settings.num_objects,
+        "views": 2 * settings.num_objects,
+        "samples": settings.steps * settings.batch_size,
+        "hardware": _hardware(training_device(config)),
+        **scores,
+        **dataclasses.asdict(settings),
+    }
+    update_record(prior, {"shape_estimator": json.loads(json.dumps(record))})
+
+
+def score_diffusion(
     prior: Path,
     config: PriorTrainingConfig,
     autoencoder: AutoencoderKL,
     grid_path: Path,
     report: Progress,
 ) -> None:
-    """Scores an exported prior and writes its model card."""
+    """Scores an exported prior; the scores go into its record."""
     held_out = generate_dataset(0, config.num_scored_objects, split=_SPLITS[0])
     images = torch.from_numpy(held_out.images.reshape(-1, *held_out.images.shape[2:]))
     device = next(autoencoder.parameters()).device
@@ -125,9 +189,7 @@ def finish_prior(
         name = split + "_without_identity" * is_null + "_one_step" * one_step
         scores[name] = as_record(scored)
         report("scores", index + 1, len(runs), {"view_top1": scored.view_top1})
-    size = round(folder_size_mb(prior), 1)
-    update_record(prior, {"scores": scores, "size_mb": size})
-    write_model_card(prior)
+    update_record(prior, {"scores": scores})
 
 
 def training_record(
@@ -135,7 +197,7 @@ def training_record(
 ) -> dict[str, object]:
     """What the model card must know about a training."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "date": _today(),
         "objects": views.num_objects,
         "views": int(views.images.shape[0] * views.images.shape[1]),
         "steps": config.denoiser.steps,
@@ -150,12 +212,7 @@ def _generate_data(
     config: PriorTrainingConfig, out: Path, report: Progress
 ) -> Iterator[Path]:
     data = config.data
-    count, rest = divmod(data.num_objects, data.objects_per_shard)
-    if rest or count < 1:
-        raise InputError(
-            f"`num_objects` must be a positive multiple of `objects_per_shard` "
-            f"({data.objects_per_shard}), got {data.num_objects}"
-        )
+    count = num_shards(data.num_objects, data.objects_per_shard)
     shards = write_shards(
         out / "data",
         range(count),
@@ -236,6 +293,25 @@ def _fast_attention(config: PriorTrainingConfig) -> Iterator[None]:
         return
     with sdpa_kernel(SDPBackend.MATH):
         yield
+
+
+def num_shards(num_objects: int, objects_per_shard: int) -> int:
+    """How many shards hold the objects.
+
+    Raises:
+        InputError: If they do not fill them.
+    """
+    count, rest = divmod(num_objects, objects_per_shard)
+    if rest or count < 1:
+        raise InputError(
+            f"`num_objects` must be a positive multiple of `objects_per_shard` "
+            f"({objects_per_shard}), got {num_objects}"
+        )
+    return count
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
 
 
 def _hardware(device: torch.device) -> str:

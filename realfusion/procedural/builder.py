@@ -36,6 +36,8 @@ class TexturedMesh:
     """``[num_faces, 3]`` vertex indices."""
     face_paint: NDArray[np.int32]
     """``[num_faces]`` index into ``paints``."""
+    part_begin: NDArray[np.int64]
+    """``[num_parts + 1]``: first face of each closed part, then ``num_faces``."""
     paints: tuple[Paint, ...]
 
 
@@ -341,6 +343,7 @@ class Builder:
             own_coordinates=np.concatenate(self._own).astype(np.float32),
             faces=faces,
             face_paint=np.concatenate(self._face_paint),
+            part_begin=np.cumsum([0, *(len(part) for part in self._faces)]),
             paints=tuple(self._paints),
         )
 

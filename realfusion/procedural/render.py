@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from realfusion.procedural.builder import TexturedMesh
 from realfusion.procedural.paint import Array
-from realfusion.procedural.rasterizer import rasterize_triangles
+from realfusion.procedural.rasterizer import (
+    NUM_PLANES,
+    rasterize_occupancy,
+    rasterize_triangles,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,7 @@ def render_views(
     *,
     size: int = 64,
     supersampling: int = 2,
+    from_behind: bool = False,
 ) -> NDArray[np.float32]:
     """Renders an object.
 
@@ -87,13 +92,17 @@ def render_views(
         light: The light, the same in all views.
         size: Pixels a side.
         supersampling: Samples a pixel along each axis.
+        from_behind: Show the last surface along each ray, lit as an eye behind it
+            would see it, in place of the first.
 
     Returns:
         ``[num_views, size, size, 4]``: colour multiplied by alpha, alpha; in [0, 1].
     """
     fine = size * supersampling
     screen = np.stack([_project(mesh.vertices, view, fine) for view in views])
-    raster = rasterize_triangles(screen, mesh.faces, fine, fine)
+    raster = rasterize_triangles(
+        screen, mesh.faces, fine, fine, keep_farthest=from_behind
+    )
     view_index, row, column = np.nonzero(raster.face_index >= 0)
     face = raster.face_index[view_index, row, column]
     weights = raster.weights[view_index, row, column]
@@ -105,11 +114,50 @@ def render_views(
     values += attributes[vertex[:, 1]] * corner[:, 1:2]
     values += attributes[vertex[:, 2]] * corner[:, 2:]
     colours = _paint(mesh, face, values[:, 6:])
-    shaded = _shade(colours, values[:, :3], values[:, 3:6], views, view_index, light)
+    eyes = [_opposite(view) for view in views] if from_behind else views
+    shaded = _shade(colours, values[:, :3], values[:, 3:6], eyes, view_index, light)
     image = np.zeros((len(views), fine, fine, 4), np.float32)
     image[view_index, row, column, :3] = shaded
     image[view_index, row, column, 3] = 1.0
     return _box_filter(image, supersampling)
+
+
+def render_occupancy(
+    mesh: TexturedMesh, views: list[ObjectView], *, size: int, extent: float
+) -> NDArray[np.uint64]:
+    """What the rays through the pixels meet inside an object.
+
+    Args:
+        mesh: The object.
+        views: The cameras.
+        size: Pixels a side.
+        extent: The planes are the middles of equal slices of depths from ``extent``
+            before the origin to ``extent`` behind it, world units.
+
+    Returns:
+        ``[num_views, size, size]``; bit k tells whether plane k is inside.
+    """
+    spacing = 2 * extent / NUM_PLANES
+    occupancy = np.empty((len(views), size, size), np.uint64)
+    for index, view in enumerate(views):
+        occupancy[index] = rasterize_occupancy(
+            _project(mesh.vertices, view, size)[None],
+            mesh.faces,
+            mesh.part_begin,
+            size,
+            size,
+            first_depth=view.radius - extent + spacing / 2,
+            spacing=spacing,
+        )[0]
+    return occupancy
+
+
+def _opposite(view: ObjectView) -> ObjectView:
+    return replace(
+        view,
+        azimuth_deg=view.azimuth_deg + 180.0,
+        elevation_deg=-view.elevation_deg,
+    )
 
 
 def _box_filter(image: Array, factor: int) -> Array:

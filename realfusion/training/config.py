@@ -140,16 +140,19 @@ class OptimizerConfig:
 class InitialShapeConfig:
     """What the density looks like before the first step."""
 
-    kind: Literal["blob", "silhouette"] = "blob"
-    """The Gaussian blob alone, or the photo's silhouette inflated into a body."""
+    kind: Literal["auto", "estimated", "silhouette", "blob"] = "blob"
+    """`estimated`: the body that a small network, shipped with the embedded prior,
+    guesses from the photo. `silhouette`: the photo's silhouette inflated into a body.
+    `blob`: a Gaussian blob alone. `auto`: estimated under a prior; without one, where
+    nothing learned is to enter, the silhouette."""
     steps: int = 100
-    """With `silhouette`: steps of fitting the density to the inflated body."""
+    """Steps of fitting the density to the body, if there is one."""
     points: int = 8192
-    """With `silhouette`: points a step."""
+    """Points a step."""
+    log_density: float = 4.0
+    """Log-density inside the body, and minus that outside."""
     depth_scale: float = 1.0
     """With `silhouette`: depth of the body in units of its inflated half-width."""
-    log_density: float = 4.0
-    """With `silhouette`: log-density inside, and minus that outside."""
     colour_blur: float = 0.08
     """With `silhouette`: the body takes the photo's colours, seen through and through,
     blurred by this share of the frame."""

@@ -83,7 +83,7 @@ DEFAULT = ReconstructionConfig(
         steps_across=128, occupancy_resolution=64, occupancy_warmup=128
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
-    initial_shape=InitialShapeConfig(kind="silhouette"),
+    initial_shape=InitialShapeConfig(kind="auto"),
     objective=replace(
         _OBJECTIVE,
         prior=TermConfig(initial=3.0, final=1.0),
@@ -109,7 +109,7 @@ FAST = ReconstructionConfig(
         steps_across=128, occupancy_resolution=64, occupancy_warmup=128
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
-    initial_shape=InitialShapeConfig(kind="silhouette"),
+    initial_shape=InitialShapeConfig(kind="auto"),
     objective=_OBJECTIVE,
     optimizer=OptimizerConfig(grid_learning_rate=4e-3),
     score_distillation=_DISTILLATION,
@@ -131,7 +131,7 @@ SMOKE = ReconstructionConfig(
     renderer=RendererConfig(
         steps_across=64, occupancy_resolution=32, occupancy_interval=4
     ),
-    initial_shape=InitialShapeConfig(kind="silhouette", steps=40, points=2048),
+    initial_shape=InitialShapeConfig(kind="auto", steps=40, points=2048),
     objective=_OBJECTIVE,
     optimizer=OptimizerConfig(grid_learning_rate=4e-3),
     score_distillation=_DISTILLATION,

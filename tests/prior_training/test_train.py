@@ -39,6 +39,8 @@ def test_every_stage_reports_its_end(
         "encoders",
         "denoiser",
         "scores",
+        "bodies",
+        "shape estimator",
     }
     assert all(step == total for step, total in last.values())
 
@@ -75,6 +77,9 @@ def test_the_card_and_the_record_tell_the_training(
         assert record["scores"][name]["num_objects"] == 1
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| view_top1 |" in card
+    assert record["shape_estimator"]["samples"] == 8
+    assert 0 <= record["shape_estimator"]["iou_held_out_families"] <= 1
+    assert "## Shape estimator" in card
     assert (trained[0] / "samples.png").is_file()
 
 
@@ -95,3 +100,25 @@ def test_a_broken_number_of_objects_is_refused(tmp_path: Path) -> None:
     config = dataclasses.replace(SMOKE, data=data)
     with pytest.raises(ValueError, match="`num_objects` must be a positive multiple"):
         train_prior(config, tmp_path)
+
+
+def test_the_shape_estimator_alone_leaves_the_rest_of_a_prior(
+    trained: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    first = trained[0] / "prior"
+    settings = dataclasses.replace(SMOKE.shape_estimator, steps=3)
+    config = dataclasses.replace(
+        SMOKE,
+        device="cpu",
+        part="shape-estimator",
+        initial_prior=str(first),
+        shape_estimator=settings,
+    )
+    prior = train_prior(config, tmp_path)
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    assert (prior / weights).read_bytes() == (first / weights).read_bytes()
+    weights = "shape_estimator/model.safetensors"
+    assert (prior / weights).read_bytes() != (first / weights).read_bytes()
+    record = json.loads((prior / "realfusion_prior.json").read_text())["training"]
+    assert record["shape_estimator"]["samples"] == 12
+    assert record["samples"] == 8, "the diffusion model's own"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from realfusion.procedural.rasterizer import rasterize_triangles
+from realfusion.procedural.rasterizer import (
+    NUM_PLANES,
+    rasterize_occupancy,
+    rasterize_triangles,
+)
 
 SQUARE = np.array([[[0, 0, 2], [8, 0, 2], [8, 8, 2], [0, 8, 2]]], np.float32)
 TWO_FACES = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -70,3 +74,76 @@ def test_wrong_arguments_are_named() -> None:
         rasterize_triangles(SQUARE, TWO_FACES[:, :2], 8, 8)
     with pytest.raises(ValueError, match=r"`faces` must index"):
         rasterize_triangles(SQUARE, TWO_FACES + 9, 8, 8)
+
+
+def test_the_farther_triangle_is_kept_on_request() -> None:
+    far = SQUARE + np.array([0, 0, 1], np.float32)
+    vertices = np.concatenate([far, SQUARE], axis=1)
+    faces = np.concatenate([TWO_FACES, TWO_FACES + 4]).astype(np.int32)
+    raster = rasterize_triangles(vertices, faces, 8, 8, keep_farthest=True)
+    np.testing.assert_allclose(raster.depth, 3.0, rtol=1e-6)
+    assert set(raster.face_index.ravel().tolist()) == {0, 1}
+
+
+SHEET = np.array([[[-1, -2, 0], [9, -2, 0], [9, 9, 0], [-1, 9, 0]]], np.float32)
+"""Covers the image; its diagonal meets no pixel centre."""
+BEHIND = np.array([0, 0, 1], np.float32)
+
+
+def slab(front: float, back: float) -> np.ndarray:
+    """Two sheets that close a box as far as rays through the image can tell."""
+    return np.concatenate([SHEET + front * BEHIND, SHEET + back * BEHIND], axis=1)
+
+
+def planes(words: np.ndarray) -> list[int]:
+    """The planes that are inside, the same for all pixels."""
+    assert (words == words.flat[0]).all()
+    return [k for k in range(NUM_PLANES) if int(words.flat[0]) >> k & 1]
+
+
+def occupancy(vertices: np.ndarray, faces: np.ndarray, parts: list[int]) -> np.ndarray:
+    begin = np.array(parts, np.int64)
+    return rasterize_occupancy(
+        vertices, faces, begin, 8, 8, first_depth=1.5, spacing=0.1
+    )
+
+
+BOTH_SIDES = np.concatenate([TWO_FACES, TWO_FACES + 4]).astype(np.int32)
+
+
+def test_the_planes_between_two_crossings_are_inside() -> None:
+    # Planes lie at 1.5, 1.6, ...: those in [2.05, 2.55] are 2.1 ... 2.5.
+    words = occupancy(slab(2.05, 2.55), BOTH_SIDES, [0, 4])
+    assert planes(words) == [6, 7, 8, 9, 10]
+
+
+def test_the_way_faces_turn_and_their_order_do_not_matter() -> None:
+    expected = occupancy(slab(2.05, 2.55), BOTH_SIDES, [0, 4])
+    turned = BOTH_SIDES[::-1, ::-1].copy()
+    np.testing.assert_array_equal(occupancy(slab(2.05, 2.55), turned, [0, 4]), expected)
+
+
+def test_parts_that_overlap_are_united() -> None:
+    vertices = np.concatenate([slab(2.05, 2.55), slab(2.35, 2.75)], axis=1)
+    faces = np.concatenate([BOTH_SIDES, BOTH_SIDES + 8]).astype(np.int32)
+    assert planes(occupancy(vertices, faces, [0, 4, 8])) == list(range(6, 13))
+    # As one part, what lies in both is outside: even-odd.
+    assert planes(occupancy(vertices, faces, [0, 8])) == [6, 7, 8, 11, 12]
+
+
+def test_an_open_part_counts_as_missed_and_the_others_stay() -> None:
+    vertices = np.concatenate([slab(2.05, 2.55), SHEET + 2 * BEHIND], axis=1)
+    faces = np.concatenate([BOTH_SIDES, TWO_FACES + 8]).astype(np.int32)
+    assert planes(occupancy(vertices, faces, [0, 4, 6])) == [6, 7, 8, 9, 10]
+    assert planes(occupancy(SHEET + 2 * BEHIND, TWO_FACES, [0, 2])) == []
+
+
+def test_a_body_may_begin_before_the_planes_and_end_behind_them() -> None:
+    assert planes(occupancy(slab(0.5, 99.0), BOTH_SIDES, [0, 4])) == list(range(64))
+    assert planes(occupancy(slab(50.0, 99.0), BOTH_SIDES, [0, 4])) == []
+
+
+@pytest.mark.parametrize("parts", [[], [0, 3], [1, 4], [0, 3, 2, 4]])
+def test_parts_that_do_not_partition_the_faces_are_refused(parts: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"`part_begin` must ascend from 0 to 4"):
+        occupancy(slab(2.05, 2.55), BOTH_SIDES, parts)

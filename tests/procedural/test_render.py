@@ -8,7 +8,12 @@ import torch
 from realfusion.cameras.camera import Camera
 from realfusion.procedural.builder import Builder, TexturedMesh
 from realfusion.procedural.paint import picture, plain
-from realfusion.procedural.render import Light, ObjectView, render_views
+from realfusion.procedural.render import (
+    Light,
+    ObjectView,
+    render_occupancy,
+    render_views,
+)
 
 FLAT = Light(ambient=1.0)
 
@@ -98,3 +103,29 @@ def test_a_picture_faces_the_front_with_its_first_row_at_the_top() -> None:
     )
     expected = [[1, 0, 0], [0, 1, 0], [1, 1, 1], [1, 1, 1]]
     np.testing.assert_array_equal(paint(points), expected)
+
+
+def test_occupancy_of_a_ball_is_its_chords() -> None:
+    builder = Builder(np.random.default_rng(0), "red", "red", is_patterned=False)
+    builder.ellipsoid(builder.main, (0, 0, 0), (1, 1, 1), segments=64)
+    ball = builder.finish(0.5)
+    view = ObjectView(azimuth_deg=30, elevation_deg=20)
+    words = render_occupancy(ball, [view], size=33, extent=0.64)[0]
+    middle = np.unpackbits(words[16:17, 16].view(np.uint8), bitorder="little")
+    depths = (np.arange(64) + 0.5) * 0.02 - 0.64
+    np.testing.assert_array_equal(middle, abs(depths) < 0.5)
+    bits = np.unpackbits(words.view(np.uint8), bitorder="little")
+    # Pixels widen with depth: the sum of z^2 over the inside gives the volume.
+    pixel = 2 * np.tan(np.deg2rad(20)) / 33
+    areas = ((depths + 1.8) * pixel) ** 2
+    volume = (bits.reshape(-1, 64).sum(0) * areas).sum() * 0.02
+    assert abs(volume / (4 / 3 * np.pi * 0.5**3) - 1) < 0.03
+
+
+def test_from_behind_shows_the_last_surface_of_each_pixel() -> None:
+    view = ObjectView(azimuth_deg=0, elevation_deg=0)
+    front = render_views(marked_block(), [view], FLAT, size=48)[0]
+    back = render_views(marked_block(), [view], FLAT, size=48, from_behind=True)[0]
+    np.testing.assert_array_equal(front[..., 3], back[..., 3])
+    assert front[24, 24, 2] > 0.9
+    assert back[24, 24, :3].max() < 0.1, "the black knob at the back"

@@ -124,3 +124,15 @@ ABSTRACT_FAMILIES: tuple[Family, ...] = (
     Family(abstract.blob),
 )
 """Recipes of unnamed objects; captions call them "object"."""
+
+EVERYDAY_FAMILIES: tuple[Family, ...] = tuple(
+    family
+    for family in FAMILIES
+    if not family.is_held_out
+    and (
+        family.build.__module__ == household.__name__
+        or family.build
+        in (objects.ball, objects.brick, objects.bag, objects.gift, objects.blocks)
+    )
+)
+"""Named families of things on a table: mostly boxes, vessels and balls."""

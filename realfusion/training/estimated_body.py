@@ -1,0 +1,86 @@
+"""A body as a trained network guesses it from the photo."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from realfusion.cameras.camera import Camera
+from realfusion.priors.shape_estimator import ShapeEstimator
+from realfusion.training.image_plane import (
+    blurred_colours,
+    look_up,
+    project,
+    resized,
+    width_at_origin,
+)
+from realfusion.training.photo import Photo
+
+_FRONT_BLUR = 0.03
+_BACK_BLUR = 0.03
+_BIAS = 0.5  # log-odds: what is as likely as not counts as inside (see docs)
+_OUTSIDE = -4.0  # log-odds beyond the columns
+_OUTLINE_SHARPNESS = 20.0  # log-odds a unit of alpha
+_THINNEST = 0.05  # part of the depth over which colours go from front to back
+
+
+class EstimatedBody:
+    """What :class:`ShapeEstimator` sees in the photo, as a body to start from.
+
+    Inside the photo's outline the estimate decides, and the outline is the photo's. The
+    colours go from the photo's, at the front, to the estimated ones at the back.
+
+    Args:
+        photo: Silhouette, colours and reference camera.
+        estimator: The trained network.
+    """
+
+    def __init__(self, photo: Photo, estimator: ShapeEstimator) -> None:
+        config = estimator.config
+        self._camera = photo.camera
+        image = resized(photo, config.image_size)
+        elevation = torch.tensor([photo.camera.elevation_deg])
+        with torch.no_grad():
+            estimate = estimator(image[None].cpu(), elevation)
+        self._alpha = photo.alpha.reshape(1, photo.size, photo.size)
+        logits = estimate.logits[0].to(image)
+        visible = image[3] > 0.02
+        self._logits = torch.where(visible, logits + _BIAS, _OUTSIDE)
+        self._front_to_back = _ends(self._logits > 0)
+        self._front = blurred_colours(image, _FRONT_BLUR)
+        back = torch.cat([estimate.back_colours[0].to(image) * image[3:], image[3:]])
+        self._back = blurred_colours(back, _BACK_BLUR)
+        # Another lens than the network assumes shows the same object larger or smaller.
+        assumed = Camera(radius=config.radius, fov_y_deg=config.fov_y_deg)
+        scale = width_at_origin(photo.camera) / width_at_origin(assumed)
+        self._extent = config.extent * scale
+
+    def at(
+        self, points: Float[Tensor, "num_points 3"]
+    ) -> tuple[Float[Tensor, num_points], Float[Tensor, "num_points 3"]]:
+        """How surely world points are inside, in [-1, 1], and their colours."""
+        places, depth = project(self._camera, points)
+        depth = depth / self._extent
+        grid = torch.cat([places, depth[:, None]], dim=-1).view(1, 1, 1, -1, 3)
+        odds = functional.grid_sample(
+            self._logits[None, None], grid, padding_mode="border", align_corners=False
+        ).view(-1)
+        odds = torch.where(depth.abs() > 1.0, _OUTSIDE, odds)
+        outline = (look_up(self._alpha, places)[:, 0] - 0.5) * _OUTLINE_SHARPNESS
+        first, last = look_up(self._front_to_back, places).unbind(-1)
+        share = (depth - first) / (last - first).clamp(min=_THINNEST)
+        front, back = look_up(self._front, places), look_up(self._back, places)
+        colours = torch.lerp(front, back, share.clamp(0.0, 1.0)[:, None])
+        return torch.minimum(odds, outline).clamp(-1.0, 1.0), colours
+
+
+def _ends(inside: Tensor) -> Float[Tensor, "2 size size"]:
+    """First and last depth of each column that is inside, in [-1, 1]; 0 if none is."""
+    planes = len(inside)
+    filled = inside.any(dim=0)
+    first = inside.int().argmax(dim=0)
+    last = planes - inside.flip(0).int().argmax(dim=0)
+    ends = torch.stack([first, last]).float() * (2.0 / planes) - 1.0
+    return torch.where(filled, ends, 0.0)

@@ -1,0 +1,62 @@
+"""The photo as a picture that world points are looked up in."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from realfusion.cameras.camera import Camera
+from realfusion.training.photo import Photo
+
+
+def resized(photo: Photo, size: int) -> Float[Tensor, "4 {size} {size}"]:
+    """The photo by area: colour times alpha, alpha."""
+    image = torch.cat([photo.premultiplied, photo.alpha[:, None]], dim=-1)
+    image = image.T.reshape(1, 4, photo.size, photo.size)
+    return functional.interpolate(image, size=(size, size), mode="area")[0]
+
+
+def blurred_colours(
+    image: Float[Tensor, "4 size size"], blur: float
+) -> Float[Tensor, "3 size size"]:
+    """The colours of a premultiplied image, blurred within its silhouette.
+
+    Args:
+        image: Colour times alpha, alpha.
+        blur: Standard deviation of the Gaussian, as a share of the frame.
+    """
+    size = image.shape[-1]
+    sigma = max(blur * size, 1e-3)
+    offsets = torch.arange(size, dtype=torch.float32, device=image.device)
+    kernel = (-0.5 * ((offsets[:, None] - offsets) / sigma).square()).exp()
+    spread = kernel @ image @ kernel.T
+    return spread[:3] / spread[3:].clamp(min=1e-6)
+
+
+def width_at_origin(camera: Camera) -> float:
+    """World units that the frame spans at the origin's distance."""
+    return 2.0 * camera.radius * math.tan(0.5 * math.radians(camera.fov_y_deg))
+
+
+def project(
+    camera: Camera, points: Float[Tensor, "num_points 3"]
+) -> tuple[Float[Tensor, "num_points 2"], Float[Tensor, num_points]]:
+    """Places in the image, in [-1, 1] with y down, and depths behind the origin."""
+    matrix = camera.camera_to_world().to(points)
+    in_camera = (points - matrix[:3, 3]) @ matrix[:3, :3]
+    distance = -in_camera[:, 2]
+    focal = 1.0 / math.tan(0.5 * math.radians(camera.fov_y_deg))
+    places = focal * in_camera[:, :2] / distance[:, None]
+    return places * places.new_tensor([1.0, -1.0]), distance - camera.radius
+
+
+def look_up(
+    image: Float[Tensor, "channels size size"], places: Float[Tensor, "num_points 2"]
+) -> Float[Tensor, "num_points channels"]:
+    """Bilinear values of an image; 0 beyond its border."""
+    grid = places.view(1, 1, -1, 2)
+    return functional.grid_sample(image[None], grid, align_corners=False)[0, :, 0].T

@@ -1,0 +1,60 @@
+"""The estimate of a network as a body in the world."""
+
+import torch
+
+from realfusion.cameras.camera import Camera
+from realfusion.priors.shape_estimator import (
+    ShapeEstimate,
+    ShapeEstimator,
+    ShapeEstimatorConfig,
+)
+from realfusion.training.estimated_body import EstimatedBody
+from realfusion.training.photo import prepare_photo
+
+
+class Slab(ShapeEstimator):
+    """Takes everything for a slab from -0.2 to 0.32 along the axis, blue behind."""
+
+    def __init__(self):
+        super().__init__(ShapeEstimatorConfig(widths=(8, 8, 8)))
+
+    def forward(self, images, elevation_deg):
+        depths = (torch.arange(64) + 0.5) * 0.02 - 0.64
+        inside = (depths > -0.2) & (depths < 0.32)
+        logits = torch.where(inside, 8.0, -8.0)[None, :, None, None].expand(1, 64, 64, 64)
+        blue = torch.tensor([0.0, 0.0, 1.0])[None, :, None, None].expand(1, 3, 64, 64)
+        return ShapeEstimate(logits, blue)
+
+
+def red_square_photo(camera):
+    """Red, but only in the right half."""
+    rgba = torch.zeros(64, 64, 4)
+    rgba[:, 32:] = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    return prepare_photo(rgba, size=64, camera=camera)
+
+
+def test_the_body_lies_along_the_cameras_axis():
+    camera = Camera(azimuth_deg=90, elevation_deg=0)  # looks along -x; right is -z
+    body = EstimatedBody(red_square_photo(camera), Slab())
+    depths = torch.tensor([-0.3, -0.1, 0.2, 0.4])
+    right = torch.tensor([[0.0, 0.0, -0.2]]).expand(4, 3).clone()
+    right[:, 0] = -depths
+    surety, _ = body.at(right)
+    assert (surety > 0).tolist() == [False, True, True, False]
+    left = right * torch.tensor([1.0, 1.0, -1.0])
+    assert (body.at(left)[0] < 0).all(), "outside the photo's outline"
+
+
+def test_colours_go_from_the_photos_to_the_estimated():
+    body = EstimatedBody(red_square_photo(Camera(azimuth_deg=0, elevation_deg=0)), Slab())
+    points = torch.tensor([[0.2, 0.0, 0.2], [0.2, 0.0, -0.06], [0.2, 0.0, -0.32]])
+    _, colours = body.at(points)
+    expected = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
+    torch.testing.assert_close(colours, expected, atol=0.03, rtol=0)
+
+
+def test_a_wider_lens_shows_the_same_columns_larger():
+    camera = Camera(azimuth_deg=0, elevation_deg=0, radius=3.6, fov_y_deg=40.0)
+    body = EstimatedBody(red_square_photo(camera), Slab())
+    points = torch.tensor([[0.4, 0.0, 0.3], [0.4, 0.0, 0.5], [0.4, 0.0, -0.6]])
+    assert (body.at(points)[0] > 0).tolist() == [True, False, True]
