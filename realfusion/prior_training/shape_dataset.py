@@ -109,7 +109,9 @@ def _assemble(
 ) -> ShapeBatch:
     def gather(name: str) -> Tensor:
         values = np.concatenate([getattr(shard, name)[at] for shard, at in parts])
-        tensor = torch.from_numpy(values.view(np.int64) if name == "occupancy" else values)
+        tensor = torch.from_numpy(
+            values.view(np.int64) if name == "occupancy" else values
+        )
         if tensor.ndim == 1:
             return tensor
         flips = mirrored.view(-1, *[1] * (tensor.ndim - 1))

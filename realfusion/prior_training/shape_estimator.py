@@ -120,7 +120,9 @@ def shape_losses(
         images = batch.images.contiguous(memory_format=torch.channels_last)
         features = model.features(images, batch.elevation_deg)
         read = features.permute(0, 2, 3, 1)[chosen]
-        columns = functional.linear(read, model.head.weight[:, :, 0, 0], model.head.bias)
+        columns = functional.linear(
+            read, model.head.weight[:, :, 0, 0], model.head.bias
+        )
     columns = columns.float().unflatten(1, (-1, 4)).transpose(1, 2)
     alpha = alpha[chosen]
     occupancy = _cells(batch.occupancy)[chosen].float()

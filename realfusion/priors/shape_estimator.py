@@ -12,6 +12,7 @@ networks").
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,6 +101,33 @@ class _SelfAttention(nn.Module):
         return features + out
 
 
+class _Down(nn.Module):
+    """A level on the way down: its features, and what the next level reads."""
+
+    def __init__(self, channels: int, channels_below: int) -> None:
+        super().__init__()
+        self.block = _ResidualBlock(channels, channels)
+        self.shrink = nn.Conv2d(channels, channels_below, 3, stride=2, padding=1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        kept = self.block(features)
+        return kept, self.shrink(kept)
+
+
+class _Up(nn.Module):
+    """A level on the way up: joins what comes from below with what was kept."""
+
+    def __init__(self, channels: int, channels_below: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels_below, channels, 1)
+        self.block = _ResidualBlock(2 * channels, channels)
+
+    def forward(self, below: Tensor, kept: Tensor) -> Tensor:
+        grown = functional.interpolate(self.project(below), scale_factor=2.0)
+        joined: Tensor = self.block(torch.cat([grown, kept], dim=1))
+        return joined
+
+
 class ShapeEstimator(nn.Module):
     """A U-Net from a premultiplied RGBA image to the columns behind its pixels.
 
@@ -114,15 +142,9 @@ class ShapeEstimator(nn.Module):
         self.config = config
         widths = config.widths
         self.stem = nn.Conv2d(4 * 5, widths[0], 3, padding=1)
-        self.downs = nn.ModuleList()
-        self.ups = nn.ModuleList()
-        for wide, deep in zip(widths, widths[1:], strict=False):
-            down = nn.Conv2d(wide, deep, 3, stride=2, padding=1)
-            self.downs.append(nn.ModuleList([_ResidualBlock(wide, wide), down]))
-            up = nn.ModuleList(
-                [nn.Conv2d(deep, wide, 1), _ResidualBlock(2 * wide, wide)]
-            )
-            self.ups.insert(0, up)
+        levels = list(itertools.pairwise(widths))
+        self.downs = nn.ModuleList(_Down(*level) for level in levels)
+        self.ups = nn.ModuleList(_Up(*level) for level in reversed(levels))
         deepest = widths[-1]
         self.middle = nn.Sequential(
             _ResidualBlock(deepest, deepest),
@@ -161,15 +183,13 @@ class ShapeEstimator(nn.Module):
         elevation = elevation.expand(-1, 1, *images.shape[2:])
         inputs = torch.cat([images * 2 - 1, elevation.to(images)], dim=1)
         hidden = self.stem(functional.pixel_unshuffle(inputs, 2))
-        skipped = []
-        for block, down in self.downs:  # type: ignore[misc]
-            hidden = block(hidden)
-            skipped.append(hidden)
-            hidden = down(hidden)
+        kept = []
+        for down in self.downs:
+            features, hidden = down(hidden)
+            kept.append(features)
         hidden = self.middle(hidden)
-        for up, block in self.ups:  # type: ignore[misc]
-            hidden = functional.interpolate(up(hidden), scale_factor=2.0)
-            hidden = block(torch.cat([hidden, skipped.pop()], dim=1))
+        for up in self.ups:
+            hidden = up(hidden, kept.pop())
         return functional.silu(self.norm(hidden))
 
     def save_pretrained(self, folder: Path, *, dtype: torch.dtype) -> None:
@@ -194,7 +214,7 @@ def load_shape_estimator(folder: Path) -> ShapeEstimator:
         The estimator in float32, for evaluation.
 
     Raises:
-        OSError: If a file is missing.
+        FileNotFoundError: If a file is missing.
     """
     from safetensors.torch import load_file
 

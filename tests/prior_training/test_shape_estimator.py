@@ -64,7 +64,9 @@ def test_mirroring_keeps_bodies_behind_their_pixels(bodies: ObjectBodies) -> Non
     alpha, filled = batch.images[:, 3], batch.occupancy.amax(-1) > 0
     assert not (filled & (alpha == 0)).any()
     plain = shape_batch(bodies, slice(None)).images
-    as_they_are = sum((plain == image).flatten(1).all(1).any() for image in batch.images)
+    as_they_are = sum(
+        (plain == image).flatten(1).all(1).any() for image in batch.images
+    )
     assert 4 < as_they_are < 28
 
 
@@ -114,7 +116,9 @@ def test_training_learns_and_continues(bodies: ObjectBodies, tmp_path: Path) -> 
 def test_iou_is_one_for_the_truth_and_zero_for_its_opposite(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    truth = shape_batch(generate_shape_shard(0, 2, split="held_out_instances"), slice(4))
+    truth = shape_batch(
+        generate_shape_shard(0, 2, split="held_out_instances"), slice(4)
+    )
     columns = (truth.occupancy.permute(0, 3, 1, 2).float() - 0.5) * 10
 
     def answer(sign: float) -> float:

@@ -49,7 +49,7 @@ def test_the_elevation_is_seen() -> None:
 
 
 def test_missing_files_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError):
         load_shape_estimator(tmp_path)
 
 

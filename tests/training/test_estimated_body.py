@@ -21,7 +21,9 @@ class Slab(ShapeEstimator):
     def forward(self, images, elevation_deg):
         depths = (torch.arange(64) + 0.5) * 0.02 - 0.64
         inside = (depths > -0.2) & (depths < 0.32)
-        logits = torch.where(inside, 8.0, -8.0)[None, :, None, None].expand(1, 64, 64, 64)
+        logits = torch.where(inside, 8.0, -8.0)[None, :, None, None].expand(
+            1, 64, 64, 64
+        )
         blue = torch.tensor([0.0, 0.0, 1.0])[None, :, None, None].expand(1, 3, 64, 64)
         return ShapeEstimate(logits, blue)
 
@@ -46,7 +48,9 @@ def test_the_body_lies_along_the_cameras_axis():
 
 
 def test_colours_go_from_the_photos_to_the_estimated():
-    body = EstimatedBody(red_square_photo(Camera(azimuth_deg=0, elevation_deg=0)), Slab())
+    body = EstimatedBody(
+        red_square_photo(Camera(azimuth_deg=0, elevation_deg=0)), Slab()
+    )
     points = torch.tensor([[0.2, 0.0, 0.2], [0.2, 0.0, -0.06], [0.2, 0.0, -0.32]])
     _, colours = body.at(points)
     expected = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
