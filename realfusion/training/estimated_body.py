@@ -20,7 +20,7 @@ from realfusion.training.photo import Photo
 
 _FRONT_BLUR = 0.03
 _BACK_BLUR = 0.03
-_BIAS = 0.5  # log-odds: what is as likely as not counts as inside (see docs)
+_BIAS = 0.5  # log-odds; inside from odds of .38 on: best for intersection over union
 _OUTSIDE = -4.0  # log-odds beyond the columns
 _OUTLINE_SHARPNESS = 20.0  # log-odds a unit of alpha
 _THINNEST = 0.05  # part of the depth over which colours go from front to back
@@ -41,16 +41,13 @@ class EstimatedBody:
         config = estimator.config
         self._camera = photo.camera
         image = resized(photo, config.image_size)
-        elevation = torch.tensor([photo.camera.elevation_deg])
-        with torch.no_grad():
-            estimate = estimator(image[None].cpu(), elevation)
+        logits, back_colours = _estimate(estimator, image, photo.camera.elevation_deg)
         self._alpha = photo.alpha.reshape(1, photo.size, photo.size)
-        logits = estimate.logits[0].to(image)
         visible = image[3] > 0.02
         self._logits = torch.where(visible, logits + _BIAS, _OUTSIDE)
         self._front_to_back = _ends(self._logits > 0)
         self._front = blurred_colours(image, _FRONT_BLUR)
-        back = torch.cat([estimate.back_colours[0].to(image) * image[3:], image[3:]])
+        back = torch.cat([back_colours * image[3:], image[3:]])
         self._back = blurred_colours(back, _BACK_BLUR)
         # Another lens than the network assumes shows the same object larger or smaller.
         assumed = Camera(radius=config.radius, fov_y_deg=config.fov_y_deg)
@@ -74,6 +71,20 @@ class EstimatedBody:
         front, back = look_up(self._front, places), look_up(self._back, places)
         colours = torch.lerp(front, back, share.clamp(0.0, 1.0)[:, None])
         return torch.minimum(odds, outline).clamp(-1.0, 1.0), colours
+
+
+@torch.no_grad()
+def _estimate(
+    estimator: ShapeEstimator, image: Float[Tensor, "4 size size"], elevation_deg: float
+) -> tuple[Float[Tensor, "num_planes size size"], Float[Tensor, "3 size size"]]:
+    """Log-odds and colours behind an image: the mean of its own and its mirror's."""
+    both = torch.stack([image, image.flip(-1)]).cpu()
+    estimate = estimator(both, torch.full((2,), elevation_deg))
+    logits, colours = (
+        0.5 * (values[0] + values[1].flip(-1))
+        for values in (estimate.logits, estimate.back_colours)
+    )
+    return logits.to(image), colours.to(image)
 
 
 def _ends(inside: Tensor) -> Float[Tensor, "2 size size"]:

@@ -22,9 +22,9 @@ class Slab(ShapeEstimator):
         depths = (torch.arange(64) + 0.5) * 0.02 - 0.64
         inside = (depths > -0.2) & (depths < 0.32)
         logits = torch.where(inside, 8.0, -8.0)[None, :, None, None].expand(
-            1, 64, 64, 64
+            2, 64, 64, 64
         )
-        blue = torch.tensor([0.0, 0.0, 1.0])[None, :, None, None].expand(1, 3, 64, 64)
+        blue = torch.tensor([0.0, 0.0, 1.0])[None, :, None, None].expand(2, 3, 64, 64)
         return ShapeEstimate(logits, blue)
 
 
