@@ -21,7 +21,9 @@ from realfusion.training.photo import Photo
 _FRONT_BLUR = 0.03
 _BACK_BLUR = 0.03
 _BIAS = 0.5  # log-odds; inside from odds of .38 on: best for intersection over union
-_OUTSIDE = -4.0  # log-odds beyond the columns
+_SURE = 1.0  # log-odds of the likeliest slice of a column, at least
+_UNKNOWN = -1.0  # log-odds of the likeliest slice below which its depth is not known
+_THINNEST_BODY = 3  # slices of such a column that are filled, at least
 _OUTLINE_SHARPNESS = 20.0  # log-odds a unit of alpha
 _THINNEST = 0.05  # part of the depth over which colours go from front to back
 
@@ -43,9 +45,9 @@ class EstimatedBody:
         image = resized(photo, config.image_size)
         logits, back_colours = _estimate(estimator, image, photo.camera.elevation_deg)
         self._alpha = photo.alpha.reshape(1, photo.size, photo.size)
-        visible = image[3] > 0.02
-        self._logits = torch.where(visible, logits + _BIAS, _OUTSIDE)
-        self._front_to_back = _ends(self._logits > 0)
+        surety = _filled(logits)
+        self._surety = torch.where(image[3] > 0.02, surety, -1.0)
+        self._front_to_back = _ends(self._surety > 0)
         self._front = blurred_colours(image, _FRONT_BLUR)
         back = torch.cat([back_colours * image[3:], image[3:]])
         self._back = blurred_colours(back, _BACK_BLUR)
@@ -61,16 +63,16 @@ class EstimatedBody:
         places, depth = project(self._camera, points)
         depth = depth / self._extent
         grid = torch.cat([places, depth[:, None]], dim=-1).view(1, 1, 1, -1, 3)
-        odds = functional.grid_sample(
-            self._logits[None, None], grid, padding_mode="border", align_corners=False
+        surety = functional.grid_sample(
+            self._surety[None, None], grid, padding_mode="border", align_corners=False
         ).view(-1)
-        odds = torch.where(depth.abs() > 1.0, _OUTSIDE, odds)
+        surety = torch.where(depth.abs() > 1.0, -1.0, surety)
         outline = (look_up(self._alpha, places)[:, 0] - 0.5) * _OUTLINE_SHARPNESS
         first, last = look_up(self._front_to_back, places).unbind(-1)
         share = (depth - first) / (last - first).clamp(min=_THINNEST)
         front, back = look_up(self._front, places), look_up(self._back, places)
         colours = torch.lerp(front, back, share.clamp(0.0, 1.0)[:, None])
-        return torch.minimum(odds, outline).clamp(-1.0, 1.0), colours
+        return torch.minimum(surety, outline).clamp(-1.0, 1.0), colours
 
 
 @torch.no_grad()
@@ -85,6 +87,36 @@ def _estimate(
         for values in (estimate.logits, estimate.back_colours)
     )
     return logits.to(image), colours.to(image)
+
+
+def _filled(
+    logits: Float[Tensor, "num_planes size size"],
+) -> Float[Tensor, "num_planes size size"]:
+    """How surely each slice is inside, positive where it is filled.
+
+    The photo shows something at every visible pixel, so every column is filled
+    somewhere: around its likeliest slice, though that may be less likely than not.
+    """
+    odds = logits + _BIAS
+    peak = odds.amax(dim=0)
+    raised = odds + (_SURE - peak).clamp(min=0.0)
+    return torch.where(peak > _UNKNOWN, raised, _filled_thinly(logits))
+
+
+def _filled_thinly(
+    logits: Float[Tensor, "num_planes size size"],
+) -> Float[Tensor, "num_planes size size"]:
+    """The likeliest slices of columns whose depth is not known, such as a stem's.
+
+    As many as are expected to be filled, the sum of the probabilities: raised as a
+    whole, a flat column would be filled from end to end.
+    """
+    expected = logits.sigmoid().sum(dim=0, keepdim=True).round().long()
+    count = expected.clamp(_THINNEST_BODY, len(logits) - 1)
+    ordered = logits.sort(dim=0, descending=True).values
+    threshold = 0.5 * (ordered.gather(0, count - 1) + ordered.gather(0, count))
+    height = (ordered[:1] - threshold).clamp(1e-3, 1.0)
+    return (logits - threshold) / height
 
 
 def _ends(inside: Tensor) -> Float[Tensor, "2 size size"]:

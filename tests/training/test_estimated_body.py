@@ -62,3 +62,38 @@ def test_a_wider_lens_shows_the_same_columns_larger():
     body = EstimatedBody(red_square_photo(camera), Slab())
     points = torch.tensor([[0.4, 0.0, 0.3], [0.4, 0.0, 0.5], [0.4, 0.0, -0.6]])
     assert (body.at(points)[0] > 0).tolist() == [True, False, True]
+
+
+class Uncertain(Slab):
+    """Knows only that something is there, a little likelier at depth 0.05 or so."""
+
+    def forward(self, images, elevation_deg):
+        depths = (torch.arange(64) + 0.5) * 0.02 - 0.64
+        logits = -4.0 - (depths - 0.05).abs()
+        estimate = super().forward(images, elevation_deg)
+        columns = logits[None, :, None, None].expand_as(estimate.logits)
+        return ShapeEstimate(columns, estimate.back_colours)
+
+
+def test_what_nobody_knows_the_depth_of_is_thin_and_solid():
+    camera = Camera(azimuth_deg=0, elevation_deg=0)
+    body = EstimatedBody(red_square_photo(camera), Uncertain())
+    points = torch.tensor([[0.2, 0.0, -0.05], [0.2, 0.0, 0.05], [0.2, 0.0, -0.15]])
+    surety, _ = body.at(points)
+    assert surety[0] > 0.9
+    assert (surety[1:] < 0).all()
+
+
+class Doubtful(Slab):
+    """Takes nothing for likelier than not, but some depths nearly so."""
+
+    def forward(self, images, elevation_deg):
+        estimate = super().forward(images, elevation_deg)
+        return ShapeEstimate(0.25 * estimate.logits - 3.0, estimate.back_colours)
+
+
+def test_every_visible_pixel_is_filled_somewhere():
+    camera = Camera(azimuth_deg=0, elevation_deg=0)
+    body = EstimatedBody(red_square_photo(camera), Doubtful())
+    points = torch.tensor([[0.2, 0.0, 0.0], [0.2, 0.0, -0.3], [0.2, 0.0, 0.3]])
+    assert (body.at(points)[0] > 0).tolist() == [True, True, False]
