@@ -68,7 +68,7 @@ _DISTILLATION = ScoreDistillationConfig(
 _OBJECTIVE = ObjectiveConfig(
     image=TermConfig(initial=10.0),
     mask=TermConfig(initial=10.0),
-    prior=TermConfig(initial=3.0),
+    prior=TermConfig(initial=1.0),
     normal_smoothness=TermConfig(initial=2.0),
     orientation=TermConfig(initial=0.1),
 )
@@ -84,11 +84,7 @@ DEFAULT = ReconstructionConfig(
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="auto"),
-    objective=replace(
-        _OBJECTIVE,
-        prior=TermConfig(initial=3.0, final=1.0),
-        normal_smoothness=TermConfig(initial=5.0),
-    ),
+    objective=replace(_OBJECTIVE, normal_smoothness=TermConfig(initial=5.0)),
     optimizer=OptimizerConfig(grid_learning_rate=4e-3, final_rate_fraction=0.1),
     score_distillation=_DISTILLATION,
 )
