@@ -105,8 +105,9 @@ void launch(const HashGrid& grid, const Samples& samples, const Table& table,
             unsigned seed) {
   shim::launch(dim3(shim::num_blocks(samples.count, kBlock), kNumLevels), kBlock, seed,
                [&] {
-        cuda::hash_grid_backward_table_kernel<F, false>(
-            grid, samples.grad.data(), nullptr, samples.positions.data(), table, samples.count).count);
+                 cuda::hash_grid_backward_table_kernel<F, false>(
+                     grid, samples.grad.data(), nullptr, samples.positions.data(),
+                     table, samples.count);
                });
 }
 
