@@ -253,7 +253,7 @@ class FieldCase:
         return radiance_field(*arguments, **options)
 
     def _compose(self) -> FieldSamples:
-        """The hash-grid operator, torch's layers, and differentiable autograd normals."""
+        """The hash-grid operator, torch's layers, and normals by autograd (twice)."""
         w1, b1, w2, b2, w3, b3 = self.weights
         with_second_order = torch.is_grad_enabled()
         with torch.enable_grad():
