@@ -54,8 +54,10 @@ class Rule:
     most: int | None = None
 
 
-GRID_SCATTERS_OF_TWO = r".*\bhash_grid_backward_table_kernel<2, .*\bFloatTable>"
-GRID_SCATTERS_OF_MORE = r".*\bhash_grid_backward_table_kernel<[48], .*\bFloatTable>"
+GRID_SCATTERS_OF_TWO = r".*\bhash_grid_backward_table_kernel<2, [^,]+, .*\bFloatTable>"
+GRID_SCATTERS_OF_MORE = (
+    r".*\bhash_grid_backward_table_kernel<[48], [^,]+, .*\bFloatTable>"
+)
 # One kernel for every number of features: the eight corners of a level of one feature
 # take a single reduction each.
 FIELD_SCATTERS = r".*\bfield_backward_kernel<.*\bFloatTable>"

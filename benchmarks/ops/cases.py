@@ -246,15 +246,16 @@ class FieldCase:
             return radiance_field_finite_difference(*arguments, taps=4, **options)
         if method == "reference":
             return reference_field.radiance_field(*arguments, **options)
-        if method == "unfused_first_order":
+        if method == "unfused":
             return self._compose()
         if method == "native_without_normals":
             return radiance_field(*arguments, with_normals=False, **options)
         return radiance_field(*arguments, **options)
 
     def _compose(self) -> FieldSamples:
-        """The hash-grid operator, torch's layers, and normals by autograd."""
+        """The hash-grid operator, torch's layers, and normals by autograd (twice)."""
         w1, b1, w2, b2, w3, b3 = self.weights
+        with_second_order = torch.is_grad_enabled()
         with torch.enable_grad():
             positions = self.positions.detach().requires_grad_()
             unit = positions * (0.5 / BOUND) + 0.5
@@ -268,7 +269,7 @@ class FieldCase:
                 squared * (-0.5 / blob.radius**2)
             )
             (gradients,) = torch.autograd.grad(
-                log_densities.sum(), positions, retain_graph=True
+                log_densities.sum(), positions, create_graph=with_second_order
             )
         return FieldSamples(
             densities=log_densities.exp(),

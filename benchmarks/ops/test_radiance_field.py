@@ -1,11 +1,10 @@
 """The fused field beside its twin, beside finite differences, and beside its floor.
 
 Samples lie along the rays of one view through a ball, as in training.
-`unfused_first_order` is the composition of our own hash-grid operator with torch's
-layers; its normals come from autograd and get no gradient, since that operator has no
-second derivative to positions: it does less than the fused kernel. The floor of the
-fused kernel is the time that `torch.mm` takes for as many floating-point operations: a
-benchmark of its own in each group, and with the distance in the table's notes.
+`unfused` is the composition of our own hash-grid operator with torch's layers; its
+normals come from autograd, and so does their gradient. The floor of the fused kernel is
+the time that `torch.mm` takes for as many floating-point operations: a benchmark of its
+own in each group, and with the distance in the table's notes.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ METHODS = [
     "native_without_normals",
     "finite_difference_4",
     "finite_difference_6",
-    "unfused_first_order",
+    "unfused",
     "reference",
     "floor_torch_mm",
 ]

@@ -231,13 +231,81 @@ RF_HOST_DEVICE GridCornersWithGradients<T> grid_corners_with_gradients(
   return corners;
 }
 
-// Forward: features of one point on one level. `entries` is the level's slice of the
-// table, [size, F]; Entry may be narrower than T (half), sums are in T.
+// Derivatives of the corner weights along `direction`, in the place of the weights, and
+// the gradients of those. With a, b, c the axes, w the factors of a weight and u the
+// direction: gradient_a = w_a'' w_b w_c u_a + w_a' (w_b' w_c u_b + w_b w_c' u_c).
+template <class T>
+RF_HOST_DEVICE GridCornersWithGradients<T> grid_corner_tangents_with_gradients(
+    const HashGridLevel& level, GridInterpolation interpolation, const T position[3],
+    const T direction[3]) {
+  const GridCell<T> cell = grid_cell(level, position);
+  GridCornersWithGradients<T> tangents;
+  grid_corner_indices(level, cell.corner, tangents.indices);
+  T blend[3];
+  T slope[3];
+  T curvature[3];
+  const T scale = T(level.scale);
+  RF_UNROLL
+  for (int axis = 0; axis < 3; ++axis) {
+    const T fraction = cell.fraction[axis];
+    blend[axis] = grid_blend(interpolation, fraction);
+    slope[axis] = grid_blend_derivative(interpolation, fraction) * scale;
+    curvature[axis] =
+        grid_blend_second_derivative(interpolation, fraction) * scale * scale;
+  }
+  RF_UNROLL
+  for (int corner = 0; corner < 8; ++corner) {
+    T w[3];
+    T first[3];
+    T second[3];
+    RF_UNROLL
+    for (int axis = 0; axis < 3; ++axis) {
+      const bool is_upper = (corner >> axis) & 1;
+      w[axis] = is_upper ? blend[axis] : T(1) - blend[axis];
+      first[axis] = is_upper ? slope[axis] : -slope[axis];
+      second[axis] = is_upper ? curvature[axis] : -curvature[axis];
+    }
+    tangents.weights[corner] = T(0);
+    RF_UNROLL
+    for (int a = 0; a < 3; ++a) {
+      const int b = (a + 1) % 3;
+      const int c = (a + 2) % 3;
+      tangents.weights[corner] += direction[a] * first[a] * (w[b] * w[c]);
+      tangents.gradients[corner][a] =
+          second[a] * direction[a] * (w[b] * w[c]) +
+          first[a] * (first[b] * direction[b] * w[c] + first[c] * direction[c] * w[b]);
+    }
+  }
+  return tangents;
+}
+
+// As `grid_corners`, with the derivatives of the weights along `direction` in their
+// place; they sum to 0.
+template <class T>
+RF_HOST_DEVICE GridCorners<T> grid_corner_tangents(const HashGridLevel& level,
+                                                   GridInterpolation interpolation,
+                                                   const T position[3],
+                                                   const T direction[3]) {
+  const GridCornersWithGradients<T> corners =
+      grid_corners_with_gradients(level, interpolation, position);
+  GridCorners<T> tangents;
+  RF_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    tangents.indices[c] = corners.indices[c];
+    tangents.weights[c] = T(0);
+    RF_UNROLL
+    for (int axis = 0; axis < 3; ++axis) {
+      tangents.weights[c] += direction[axis] * corners.gradients[c][axis];
+    }
+  }
+  return tangents;
+}
+
+// Features of one point on one level, from its corners. `entries` is the level's slice
+// of the table, [size, F]; Entry may be narrower than T (half), sums are in T.
 template <int F, class T, class Entry>
-RF_HOST_DEVICE void encode_level(const HashGridLevel& level,
-                                 GridInterpolation interpolation, const T position[3],
-                                 const Entry* entries, T features[F]) {
-  const GridCorners<T> corners = grid_corners(level, interpolation, position);
+RF_HOST_DEVICE void blend_corners(const GridCorners<T>& corners, const Entry* entries,
+                                  T features[F]) {
   RF_UNROLL
   for (int f = 0; f < F; ++f) features[f] = T(0);
   RF_UNROLL
@@ -248,13 +316,21 @@ RF_HOST_DEVICE void encode_level(const HashGridLevel& level,
   }
 }
 
-// Backward to the position: adds sum_f grad_features[f] * d features[f] / d position.
+// Forward: features of one point on one level.
 template <int F, class T, class Entry>
-RF_HOST_DEVICE void encode_level_backward_position(
-    const HashGridLevel& level, GridInterpolation interpolation, const T position[3],
-    const Entry* entries, const T grad_features[F], T grad_position[3]) {
-  const GridCornersWithGradients<T> corners =
-      grid_corners_with_gradients(level, interpolation, position);
+RF_HOST_DEVICE void encode_level(const HashGridLevel& level,
+                                 GridInterpolation interpolation, const T position[3],
+                                 const Entry* entries, T features[F]) {
+  blend_corners<F>(grid_corners(level, interpolation, position), entries, features);
+}
+
+// Adds sum_f grad_features[f] * d features[f] / d position, from the corners' weight
+// gradients.
+template <int F, class T, class Entry>
+RF_HOST_DEVICE void add_position_gradient(const GridCornersWithGradients<T>& corners,
+                                          const Entry* entries,
+                                          const T grad_features[F],
+                                          T grad_position[3]) {
   RF_UNROLL
   for (int c = 0; c < 8; ++c) {
     const Entry* entry = entries + static_cast<int64_t>(corners.indices[c]) * F;
@@ -266,6 +342,15 @@ RF_HOST_DEVICE void encode_level_backward_position(
       grad_position[axis] += dot * corners.gradients[c][axis];
     }
   }
+}
+
+// Backward of one point on one level to its position: adds to `grad_position`.
+template <int F, class T, class Entry>
+RF_HOST_DEVICE void encode_level_backward_position(
+    const HashGridLevel& level, GridInterpolation interpolation, const T position[3],
+    const Entry* entries, const T grad_features[F], T grad_position[3]) {
+  add_position_gradient<F>(grid_corners_with_gradients(level, interpolation, position),
+                           entries, grad_features, grad_position);
 }
 
 }  // namespace realfusion

@@ -31,6 +31,18 @@ struct HashGridKernels {
   void (*backward_positions)(const HashGrid& grid, const T* grad_features,
                              const T* positions, const T* table, T* grad_positions,
                              int64_t begin, int64_t end);
+  // The same three for the derivative of the features along a direction a point,
+  // directions [n, 3], in: the derivative itself (to `tangents` [n, L * F], out), and
+  // its backward to the table and to the positions.
+  void (*tangent)(const HashGrid& grid, const T* directions, const T* positions,
+                  const T* table, T* tangents, int64_t begin, int64_t end);
+  void (*tangent_backward_table)(const HashGrid& grid, int first_level, int level_step,
+                                 const T* grad_tangents, const T* directions,
+                                 const T* positions, T* grad_table, int64_t num_points);
+  void (*tangent_backward_positions)(const HashGrid& grid, const T* grad_tangents,
+                                     const T* directions, const T* positions,
+                                     const T* table, T* grad_positions, int64_t begin,
+                                     int64_t end);
 };
 
 // The kernels for F = 1, 2, 4 or 8 features an entry.

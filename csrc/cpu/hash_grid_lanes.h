@@ -22,16 +22,22 @@ struct LanePoints {
   Float weight;  // 1 or 0
 };
 
-RF_INLINE LanePoints load_points(const float* positions, int64_t count) {
-  LanePoints points;
+// Triplets of up to kLanes points, -1 behind the last.
+RF_INLINE void load_padded_triplets(const float* triplets, int64_t count,
+                                    Float axes[3]) {
   alignas(64) float padded[3 * kLanes];
   if (count < kLanes) {
     for (int64_t k = 0; k < 3 * kLanes; ++k) {
-      padded[k] = k < 3 * count ? positions[k] : -1.0f;
+      padded[k] = k < 3 * count ? triplets[k] : -1.0f;
     }
-    positions = padded;
+    triplets = padded;
   }
-  load_triplets(positions, points.position);
+  load_triplets(triplets, axes);
+}
+
+RF_INLINE LanePoints load_points(const float* positions, int64_t count) {
+  LanePoints points;
+  load_padded_triplets(positions, count, points.position);
   const Float zero = set(0.0f);
   const Float one = set(1.0f);
   const Float* p = points.position;
@@ -158,6 +164,67 @@ RF_INLINE LaneCorners lane_corners(const LaneLevel& level, const LanePoints& poi
   return corners;
 }
 
+// Slopes d blend / d position of the three axes.
+RF_INLINE void lane_slopes(const LaneLevel& level, const LaneBlend& blend,
+                           Float slopes[3]) {
+  for (int axis = 0; axis < 3; ++axis) {
+    slopes[axis] = level.scale;
+    if (level.is_smoothstep) {
+      const Float f = blend.fraction[axis];
+      const Float parabola = multiply(f, subtract(set(1.0f), f));
+      slopes[axis] = multiply(multiply(set(6.0f), parabola), level.scale);
+    }
+  }
+}
+
+// The derivatives of the weights along the points' directions in the place of the
+// weights, by the product rule.
+RF_INLINE LaneCorners lane_corner_tangents(const LaneLevel& level,
+                                           const LanePoints& points,
+                                           const Float direction[3]) {
+  LaneCorners tangents;
+  const LaneBlend blend = lane_cell(level, points, tangents.indices);
+  Float steps[3];  // of the upper weight; the lower takes as much the other way
+  lane_slopes(level, blend, steps);
+  RF_UNROLL
+  for (int axis = 0; axis < 3; ++axis) {
+    steps[axis] = multiply(steps[axis], multiply(direction[axis], points.weight));
+  }
+  Float plane[4];
+  plane_weights(blend, 1, 2, plane);
+  const Float along_y[2] = {multiply(steps[1], blend.lower[2]),
+                            multiply(steps[1], blend.upper[2])};
+  const Float along_z[2] = {multiply(steps[2], blend.lower[1]),
+                            multiply(steps[2], blend.upper[1])};
+  const Float plane_steps[4] = {subtract(subtract(set(0.0f), along_y[0]), along_z[0]),
+                                subtract(along_y[0], along_z[1]),
+                                subtract(along_z[0], along_y[1]),
+                                add(along_y[1], along_z[1])};
+  RF_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    const Float step = multiply(steps[0], plane[c >> 1]);
+    tangents.weights[c] =
+        (c & 1) ? multiply_add(blend.upper[0], plane_steps[c >> 1], step)
+                : subtract(multiply(blend.lower[0], plane_steps[c >> 1]), step);
+  }
+  return tangents;
+}
+
+// Every kernel comes in two: of the features, and of their derivative along the
+// directions (`kIsTangent`), which is the same sum with other weights.
+template <bool kIsTangent>
+RF_INLINE LaneCorners corners_of(const LaneLevel& level, const float* directions,
+                                 const float* positions, int64_t count) {
+  const LanePoints points = load_points(positions, count);
+  if constexpr (kIsTangent) {
+    Float direction[3];
+    load_padded_triplets(directions, count, direction);
+    return lane_corner_tangents(level, points, direction);
+  } else {
+    return lane_corners(level, points);
+  }
+}
+
 // Features of the lanes' entries, feature by feature.
 template <int F>
 RF_INLINE void gather_entries(const float* entries, Int indices, Float features[F]) {
@@ -195,16 +262,17 @@ RF_INLINE void store_rows(const Float features[F], float* out, int64_t stride,
   }
 }
 
-template <int F>
+template <int F, bool kIsTangent>
 RF_LANES_TARGET void encode_chunk_level(const HashGrid& grid, int l,
-                                        const float* positions, const float* table,
-                                        float* features, int64_t count) {
+                                        const float* directions, const float* positions,
+                                        const float* table, float* features,
+                                        int64_t count) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const LaneLevel level = broadcast(grid, l);
   const float* entries = table + grid.levels[l].offset * F;
   for (int64_t i = 0; i < count; i += kLanes) {
-    const LanePoints points = load_points(positions + 3 * i, count - i);
-    const LaneCorners corners = lane_corners(level, points);
+    const LaneCorners corners =
+        corners_of<kIsTangent>(level, directions + 3 * i, positions + 3 * i, count - i);
     Float sums[F];
     for (int f = 0; f < F; ++f) sums[f] = set(0.0f);
     RF_UNROLL
@@ -221,18 +289,19 @@ RF_LANES_TARGET void encode_chunk_level(const HashGrid& grid, int l,
   }
 }
 
-template <int F>
-RF_LANES_TARGET void encode(const HashGrid& grid, const float* positions,
-                            const float* table, float* features, int64_t begin,
-                            int64_t end) {
+template <int F, bool kIsTangent>
+RF_LANES_TARGET void encode_rows(const HashGrid& grid, const float* directions,
+                                 const float* positions, const float* table,
+                                 float* features, int64_t begin, int64_t end) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const int64_t num_active = int64_t{grid.num_active_levels} * F;
   for (int64_t first = begin; first < end; first += kHashGridChunk) {
     const int64_t count = std::min(kHashGridChunk, end - first);
     float* out = features + first * stride;
     for (int l = 0; l < grid.num_active_levels; ++l) {
-      encode_chunk_level<F>(grid, l, positions + 3 * first, table, out + int64_t{l} * F,
-                            count);
+      encode_chunk_level<F, kIsTangent>(grid, l, directions + 3 * first,
+                                        positions + 3 * first, table,
+                                        out + int64_t{l} * F, count);
     }
     if (num_active == stride) continue;
     for (int64_t i = 0; i < count; ++i) {
@@ -264,8 +333,9 @@ RF_INLINE void add_scaled(float* entry, float weight, const float* grad) {
   }
 }
 
-template <int F>
+template <int F, bool kIsTangent>
 RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
+                                         const float* directions,
                                          const float* positions, const float* grad,
                                          float* grad_table, int64_t count) {
   const int64_t stride = int64_t{grid.num_levels} * F;
@@ -274,8 +344,8 @@ RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
   alignas(64) uint32_t indices[8][kLanes];
   alignas(64) float weights[8][kLanes];
   for (int64_t i = 0; i < count; i += kLanes) {
-    const LanePoints points = load_points(positions + 3 * i, count - i);
-    const LaneCorners corners = lane_corners(level, points);
+    const LaneCorners corners =
+        corners_of<kIsTangent>(level, directions + 3 * i, positions + 3 * i, count - i);
     RF_UNROLL
     for (int c = 0; c < 8; ++c) {
       store(indices[c], corners.indices[c]);
@@ -292,30 +362,19 @@ RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
   }
 }
 
-template <int F>
-RF_LANES_TARGET void backward_table(const HashGrid& grid, int first_level,
+template <int F, bool kIsTangent>
+RF_LANES_TARGET void scatter_levels(const HashGrid& grid, int first_level,
                                     int level_step, const float* grad_features,
-                                    const float* positions, float* grad_table,
-                                    int64_t num_points) {
+                                    const float* directions, const float* positions,
+                                    float* grad_table, int64_t num_points) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   for (int64_t first = 0; first < num_points; first += kHashGridChunk) {
     const int64_t count = std::min(kHashGridChunk, num_points - first);
     for (int l = first_level; l < grid.num_active_levels; l += level_step) {
       const float* grad = grad_features + first * stride + int64_t{l} * F;
-      scatter_chunk_level<F>(grid, l, positions + 3 * first, grad, grad_table, count);
-    }
-  }
-}
-
-// Slopes d blend / d position of the three axes.
-RF_INLINE void lane_slopes(const LaneLevel& level, const LaneBlend& blend,
-                           Float slopes[3]) {
-  for (int axis = 0; axis < 3; ++axis) {
-    slopes[axis] = level.scale;
-    if (level.is_smoothstep) {
-      const Float f = blend.fraction[axis];
-      const Float parabola = multiply(f, subtract(set(1.0f), f));
-      slopes[axis] = multiply(multiply(set(6.0f), parabola), level.scale);
+      scatter_chunk_level<F, kIsTangent>(grid, l, directions + 3 * first,
+                                         positions + 3 * first, grad, grad_table,
+                                         count);
     }
   }
 }
@@ -349,81 +408,6 @@ RF_INLINE Float edge_sum(const LaneBlend& blend, int axis, const Float dots[8]) 
   }
   return sum;
 }
-
-// Adds the level's part to the gradients of a chunk of positions.
-template <int F>
-RF_LANES_TARGET void slope_chunk_level(const HashGrid& grid, int l,
-                                       const float* positions, const float* grad,
-                                       const float* table, float* grad_positions,
-                                       int64_t count) {
-  const int64_t stride = int64_t{grid.num_levels} * F;
-  const LaneLevel level = broadcast(grid, l);
-  const float* entries = table + grid.levels[l].offset * F;
-  for (int64_t i = 0; i < count; i += kLanes) {
-    alignas(64) float rows[F][kLanes] = {};
-    const int64_t num_lanes = std::min<int64_t>(kLanes, count - i);
-    for (int64_t k = 0; k < num_lanes; ++k) {
-      for (int f = 0; f < F; ++f) rows[f][k] = grad[(i + k) * stride + f];
-    }
-    Float lane_grad[F];
-    for (int f = 0; f < F; ++f) lane_grad[f] = load(rows[f]);
-    const LanePoints points = load_points(positions + 3 * i, count - i);
-    Int indices[8];
-    const LaneBlend blend = lane_cell(level, points, indices);
-    Float dots[8];
-    corner_dots<F>(entries, indices, lane_grad, dots);
-    Float slopes[3];
-    lane_slopes(level, blend, slopes);
-    alignas(64) float sums[3][kLanes];
-    RF_UNROLL
-    for (int axis = 0; axis < 3; ++axis) {
-      const Float slope = multiply(slopes[axis], points.weight);
-      store(sums[axis], multiply(slope, edge_sum(blend, axis, dots)));
-    }
-    float* out = grad_positions + 3 * i;
-    for (int64_t k = 0; k < num_lanes; ++k) {
-      for (int axis = 0; axis < 3; ++axis) out[3 * k + axis] += sums[axis][k];
-    }
-  }
-}
-
-template <int F>
-RF_LANES_TARGET void backward_positions(const HashGrid& grid,
-                                        const float* grad_features,
-                                        const float* positions, const float* table,
-                                        float* grad_positions, int64_t begin,
-                                        int64_t end) {
-  const int64_t stride = int64_t{grid.num_levels} * F;
-  std::fill(grad_positions + 3 * begin, grad_positions + 3 * end, 0.0f);
-  for (int64_t first = begin; first < end; first += kHashGridChunk) {
-    const int64_t count = std::min(kHashGridChunk, end - first);
-    for (int l = 0; l < grid.num_active_levels; ++l) {
-      slope_chunk_level<F>(grid, l, positions + 3 * first,
-                           grad_features + first * stride + int64_t{l} * F, table,
-                           grad_positions + 3 * first, count);
-    }
-  }
-}
-
-template <int F>
-cpu::HashGridKernels<float> kernels_of() {
-  return {encode<F>, backward_table<F>, backward_positions<F>};
-}
-
-cpu::HashGridKernels<float> kernels(int num_features) {
-  switch (num_features) {
-    case 1:
-      return kernels_of<1>();
-    case 2:
-      return kernels_of<2>();
-    case 4:
-      return kernels_of<4>();
-    default:
-      return kernels_of<8>();
-  }
-}
-
-#undef RF_INLINE
 
 }  // namespace
 }  // namespace realfusion::RF_LANES

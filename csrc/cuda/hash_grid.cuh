@@ -10,14 +10,31 @@ namespace realfusion::cuda {
 
 constexpr int kHashGridBlock = 256;
 
+// Every kernel comes in two: of the features, and of their derivative along the
+// directions [n, 3] (`kIsTangent`), which is the same sum with other weights.
+template <bool kIsTangent>
+__device__ inline GridCorners<float> corners_of(const HashGrid& grid,
+                                                const HashGridLevel& level,
+                                                const float position[3],
+                                                const float* directions, int64_t i) {
+  if constexpr (kIsTangent) {
+    const float direction[3] = {directions[3 * i], directions[3 * i + 1],
+                                directions[3 * i + 2]};
+    return grid_corner_tangents(level, grid.interpolation, position, direction);
+  } else {
+    return grid_corners(level, grid.interpolation, position);
+  }
+}
+
 // Levels are the slow axis of the launch, so that one level at a time sits in L2.
 // Launch: grid (ceil(n / block), L), block kHashGridBlock.
-template <int F, class Entry>
+template <int F, bool kIsTangent, class Entry>
 __global__ void __launch_bounds__(kHashGridBlock) hash_grid_encode_kernel(
     const __grid_constant__ HashGrid grid,
-    const float* __restrict__ positions,  // [n, 3] unit cube, in
-    const Entry* __restrict__ table,      // [entries, F], in
-    float* __restrict__ features,         // [n, L * F], out
+    const float* __restrict__ directions,  // [n, 3], in; null without kIsTangent
+    const float* __restrict__ positions,   // [n, 3] unit cube, in
+    const Entry* __restrict__ table,       // [entries, F], in
+    float* __restrict__ features,          // [n, L * F], out
     int64_t num_points) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i >= num_points) return;
@@ -29,7 +46,7 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_encode_kernel(
     const HashGridLevel& level = grid.levels[l];
     const Entry* entries = table + level.offset * F;
     const GridCorners<float> corners =
-        grid_corners(level, grid.interpolation, position);
+        corners_of<kIsTangent>(grid, level, position, directions, i);
     RF_UNROLL
     for (int c = 0; c < 8; ++c) {
       float entry[F];
@@ -44,10 +61,11 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_encode_kernel(
 
 // Scatters into a table of grid_scatter.cuh. Points without a gradient (early-stopped
 // samples, padding) cost no additions. Launch as above, over the active levels only.
-template <int F, class Table>
+template <int F, bool kIsTangent, class Table>
 __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_table_kernel(
     const __grid_constant__ HashGrid grid,
     const float* __restrict__ grad_features,  // [n, L * F], in
+    const float* __restrict__ directions,     // [n, 3], in; null without kIsTangent
     const float* __restrict__ positions,      // [n, 3] unit cube, in
     const __grid_constant__ Table table,      // [entries, F]
     int64_t num_points) {
@@ -69,7 +87,9 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_table_kerne
   }
   const HashGridLevel& level = grid.levels[l];
   const CellRuns runs(grid_cell(level, position).corner, is_active);
-  const GridCorners<float> corners = grid_corners(level, grid.interpolation, position);
+  // A lane behind the last point has no gradient: any point's direction will do.
+  const GridCorners<float> corners =
+      corners_of<kIsTangent>(grid, level, position, directions, i < num_points ? i : 0);
   auto sums = table.open();
   RF_UNROLL
   for (int c = 0; c < 8; ++c) {
@@ -83,10 +103,11 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_table_kerne
 
 // One thread a point goes through the levels: no atomics, the same bits every time.
 // Launch: grid ceil(n / block), block kHashGridBlock.
-template <int F, class Entry>
+template <int F, bool kIsTangent, class Entry>
 __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_positions_kernel(
     const __grid_constant__ HashGrid grid,
     const float* __restrict__ grad_features,  // [n, L * F], in
+    const float* __restrict__ directions,     // [n, 3], in; null without kIsTangent
     const float* __restrict__ positions,      // [n, 3] unit cube, in
     const Entry* __restrict__ table,          // [entries, F], in
     float* __restrict__ grad_positions,       // [n, 3], out
@@ -102,8 +123,15 @@ __global__ void __launch_bounds__(kHashGridBlock) hash_grid_backward_positions_k
     load_vector<F>(grad_features + (i * grid.num_levels + l) * F, grad);
     const HashGridLevel& level = grid.levels[l];
     const Entry* entries = table + level.offset * F;
-    const GridCornersWithGradients<float> corners =
-        grid_corners_with_gradients(level, grid.interpolation, position);
+    GridCornersWithGradients<float> corners;
+    if constexpr (kIsTangent) {
+      const float direction[3] = {directions[3 * i], directions[3 * i + 1],
+                                  directions[3 * i + 2]};
+      corners = grid_corner_tangents_with_gradients(level, grid.interpolation, position,
+                                                    direction);
+    } else {
+      corners = grid_corners_with_gradients(level, grid.interpolation, position);
+    }
     RF_UNROLL
     for (int c = 0; c < 8; ++c) {
       float entry[F];

@@ -103,11 +103,12 @@ Expected scatter_in_float64(const HashGrid& grid, const Samples& samples) {
 template <int F, class Table>
 void launch(const HashGrid& grid, const Samples& samples, const Table& table,
             unsigned seed) {
-  shim::launch(
-      dim3(shim::num_blocks(samples.count, kBlock), kNumLevels), kBlock, seed, [&] {
-        cuda::hash_grid_backward_table_kernel<F>(
-            grid, samples.grad.data(), samples.positions.data(), table, samples.count);
-      });
+  shim::launch(dim3(shim::num_blocks(samples.count, kBlock), kNumLevels), kBlock, seed,
+               [&] {
+                 cuda::hash_grid_backward_table_kernel<F, false>(
+                     grid, samples.grad.data(), nullptr, samples.positions.data(),
+                     table, samples.count);
+               });
 }
 
 void check_sums(const std::vector<float>& got, const Expected& expected) {

@@ -42,7 +42,7 @@ int64_t num_entries(const HashGrid& grid) {
 }
 
 struct Data {
-  std::vector<float> positions, table, grad;
+  std::vector<float> positions, directions, table, grad;
   int64_t num_points;
 };
 
@@ -56,6 +56,7 @@ Data make_data(const HashGrid& grid, int64_t num_points) {
     for (float& value : values) value = uniform(random) + shift;
   };
   fill(data.positions, 3 * num_points, 0.0f);
+  fill(data.directions, 3 * num_points, -0.5f);
   fill(data.table, num_entries(grid) * grid.num_features, -0.5f);
   fill(data.grad, num_points * grid.num_levels * grid.num_features, -0.5f);
   // Faces and corners of the cube, outside of it, NaN.
@@ -71,6 +72,9 @@ struct Results {
   std::vector<float> features, grad_table, grad_positions;
 };
 
+// The kernels of the features, or those of their derivatives along the directions.
+enum class Order { features, tangents };
+
 Results allocate(const HashGrid& grid, const Data& data) {
   return {
       std::vector<float>(data.grad.size(), NAN),
@@ -78,44 +82,60 @@ Results allocate(const HashGrid& grid, const Data& data) {
       std::vector<float>(data.positions.size(), NAN)};
 }
 
-Results run_cpu(const HashGrid& grid, const Data& data, SimdLevel level) {
+Results run_cpu(const HashGrid& grid, const Data& data, SimdLevel level,
+                Order order = Order::features) {
   const auto kernels = cpu::hash_grid_kernels_float(level, grid.num_features);
   Results results = allocate(grid, data);
   const int64_t split = data.num_points / 3;
   for (const auto& [begin, end] :
        {std::pair{int64_t{0}, split}, std::pair{split, data.num_points}}) {
-    kernels.encode(grid, data.positions.data(), data.table.data(),
-                   results.features.data(), begin, end);
-    kernels.backward_positions(grid, data.grad.data(), data.positions.data(),
-                               data.table.data(), results.grad_positions.data(), begin,
-                               end);
+    if (order == Order::features) {
+      kernels.encode(grid, data.positions.data(), data.table.data(),
+                     results.features.data(), begin, end);
+      kernels.backward_positions(grid, data.grad.data(), data.positions.data(),
+                                 data.table.data(), results.grad_positions.data(),
+                                 begin, end);
+    } else {
+      kernels.tangent(grid, data.directions.data(), data.positions.data(),
+                      data.table.data(), results.features.data(), begin, end);
+      kernels.tangent_backward_positions(grid, data.grad.data(), data.directions.data(),
+                                         data.positions.data(), data.table.data(),
+                                         results.grad_positions.data(), begin, end);
+    }
   }
   for (int owner = 0; owner < 2; ++owner) {
-    kernels.backward_table(grid, owner, 2, data.grad.data(), data.positions.data(),
-                           results.grad_table.data(), data.num_points);
+    if (order == Order::features) {
+      kernels.backward_table(grid, owner, 2, data.grad.data(), data.positions.data(),
+                             results.grad_table.data(), data.num_points);
+    } else {
+      kernels.tangent_backward_table(grid, owner, 2, data.grad.data(),
+                                     data.directions.data(), data.positions.data(),
+                                     results.grad_table.data(), data.num_points);
+    }
   }
   return results;
 }
 
-template <int F>
+template <int F, bool kIsTangent>
 Results run_device(const HashGrid& grid, const Data& data, unsigned seed) {
   Results results = allocate(grid, data);
   const unsigned blocks = shim::num_blocks(data.num_points, cuda::kHashGridBlock);
   const unsigned num_levels = static_cast<unsigned>(grid.num_levels);
   const unsigned num_active = static_cast<unsigned>(grid.num_active_levels);
   shim::launch(dim3(blocks, num_levels), cuda::kHashGridBlock, seed, [&] {
-    cuda::hash_grid_encode_kernel<F>(grid, data.positions.data(), data.table.data(),
-                                     results.features.data(), data.num_points);
+    cuda::hash_grid_encode_kernel<F, kIsTangent>(
+        grid, data.directions.data(), data.positions.data(), data.table.data(),
+        results.features.data(), data.num_points);
   });
   shim::launch(dim3(blocks, num_active), cuda::kHashGridBlock, seed, [&] {
-    cuda::hash_grid_backward_table_kernel<F>(
-        grid, data.grad.data(), data.positions.data(),
+    cuda::hash_grid_backward_table_kernel<F, kIsTangent>(
+        grid, data.grad.data(), data.directions.data(), data.positions.data(),
         cuda::FloatTable{results.grad_table.data()}, data.num_points);
   });
   shim::launch(dim3(blocks), cuda::kHashGridBlock, seed, [&] {
-    cuda::hash_grid_backward_positions_kernel<F>(
-        grid, data.grad.data(), data.positions.data(), data.table.data(),
-        results.grad_positions.data(), data.num_points);
+    cuda::hash_grid_backward_positions_kernel<F, kIsTangent>(
+        grid, data.grad.data(), data.directions.data(), data.positions.data(),
+        data.table.data(), results.grad_positions.data(), data.num_points);
   });
   return results;
 }
@@ -126,10 +146,27 @@ void check_close(const std::vector<float>& got, const std::vector<float>& expect
   for (size_t i = 0; i < got.size(); ++i) RF_CHECK_NEAR(got[i], expected[i], tolerance);
 }
 
-void check_same(const Results& got, const Results& expected) {
-  check_close(got.features, expected.features, 1e-6);
-  check_close(got.grad_table, expected.grad_table, 2e-4);
-  check_close(got.grad_positions, expected.grad_positions, 5e-4);
+// Tolerances are of results of the features; tangents are larger by a scale of the
+// grid.
+void check_same(const Results& got, const Results& expected, double factor = 1.0) {
+  check_close(got.features, expected.features, factor * 1e-6);
+  check_close(got.grad_table, expected.grad_table, factor * 2e-4);
+  check_close(got.grad_positions, expected.grad_positions, factor * 5e-4);
+}
+
+template <int F, Order kOrder>
+void check_variants(const HashGrid& grid, const Data& data) {
+  const double factor = kOrder == Order::features ? 1.0 : 100.0;
+  const Results expected = run_cpu(grid, data, SimdLevel::scalar, kOrder);
+  for (const SimdLevel level : {SimdLevel::avx2, SimdLevel::avx512}) {
+    if (level <= supported_simd_level()) {
+      check_same(run_cpu(grid, data, level, kOrder), expected, factor);
+    }
+  }
+  for (const unsigned seed : {1u, 2u}) {
+    check_same(run_device<F, kOrder == Order::tangents>(grid, data, seed), expected,
+               factor);
+  }
 }
 
 template <int F>
@@ -137,14 +174,8 @@ void test_variants_match_scalar(GridIndexing indexing, GridInterpolation interpo
                                 int num_active, int64_t num_points) {
   const HashGrid grid = make_grid(F, indexing, interpolation, num_active);
   const Data data = make_data(grid, num_points);
-  const Results expected = run_cpu(grid, data, SimdLevel::scalar);
-  for (const SimdLevel level : {SimdLevel::avx2, SimdLevel::avx512}) {
-    if (level <= supported_simd_level()) {
-      check_same(run_cpu(grid, data, level), expected);
-    }
-  }
-  check_same(run_device<F>(grid, data, 1), expected);
-  check_same(run_device<F>(grid, data, 2), expected);
+  check_variants<F, Order::features>(grid, data);
+  check_variants<F, Order::tangents>(grid, data);
 }
 
 template <int F>

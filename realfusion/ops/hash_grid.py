@@ -233,8 +233,8 @@ def hash_grid_encode(
 
     Returns:
         Features, level by level, in the dtype of ``positions``. Differentiable in
-        ``table`` (any number of times) and in ``positions`` (once: the gradient to
-        ``positions`` raises when it is differentiated again). On a CUDA device the
+        ``table`` (any number of times) and in ``positions`` (twice, as a loss on
+        normals needs; a third derivative raises RuntimeError). On a CUDA device the
         gradient to ``table`` is summed by atomics, in no fixed order, unless
         ``torch.use_deterministic_algorithms`` is on: then in 64-bit fixed point, the
         same bits every time, with 8 more bytes an element of the table and NaN
@@ -265,6 +265,31 @@ def _backward_table_fake(
 @torch.library.register_fake("realfusion::hash_grid_encode_backward_positions")
 def _backward_positions_fake(
     grad_features: Tensor, positions: Tensor, table: Tensor, *grid: Any
+) -> Tensor:
+    return torch.empty_like(positions)
+
+
+@torch.library.register_fake("realfusion::hash_grid_encode_tangent")
+def _tangent_fake(
+    directions: Tensor, positions: Tensor, table: Tensor, *grid: Any
+) -> Tensor:
+    return _encode_fake(positions, table, *grid)
+
+
+@torch.library.register_fake("realfusion::hash_grid_encode_tangent_backward_table")
+def _tangent_backward_table_fake(
+    grad_tangents: Tensor, directions: Tensor, positions: Tensor, *grid: Any
+) -> Tensor:
+    return _backward_table_fake(grad_tangents, positions, *grid)
+
+
+@torch.library.register_fake("realfusion::hash_grid_encode_tangent_backward_positions")
+def _tangent_backward_positions_fake(
+    grad_tangents: Tensor,
+    directions: Tensor,
+    positions: Tensor,
+    table: Tensor,
+    *grid: Any,
 ) -> Tensor:
     return torch.empty_like(positions)
 
@@ -316,10 +341,44 @@ def _backward_table_backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:
     return grad_grad_features, grad_positions, *([None] * (len(ctx.grid) + 1))
 
 
-def _backward_positions_backward(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:
+def _backward_positions_setup(
+    ctx: Any, inputs: tuple[Any, ...], output: Tensor
+) -> None:
+    grad_features, positions, table, *grid = inputs
+    ctx.save_for_backward(grad_features, positions, table)
+    ctx.grid = tuple(grid)
+
+
+def _backward_positions_backward(ctx: Any, directions: Tensor) -> tuple[Any, ...]:
+    # <directions, J^T grad_features> = <J directions, grad_features>: the derivative of
+    # the features along the upstream gradient, and its backward.
+    grad_features, positions, table = ctx.saved_tensors
+    directions = directions.contiguous()
+    operators = torch.ops.realfusion
+    grad_grad_features = grad_positions = grad_table = None
+    if ctx.needs_input_grad[0]:
+        grad_grad_features = operators.hash_grid_encode_tangent(
+            directions, positions, table, *ctx.grid
+        )
+    if ctx.needs_input_grad[1]:
+        grad_positions = operators.hash_grid_encode_tangent_backward_positions(
+            grad_features, directions, positions, table, *ctx.grid
+        )
+    if ctx.needs_input_grad[2]:
+        grad_table = operators.hash_grid_encode_tangent_backward_table(
+            grad_features,
+            directions,
+            positions,
+            *ctx.grid,
+            torch.are_deterministic_algorithms_enabled(),
+        )
+    return grad_grad_features, grad_positions, grad_table, *([None] * len(ctx.grid))
+
+
+def _third_derivative(ctx: Any, grad_output: Tensor) -> tuple[Any, ...]:
     raise RuntimeError(
-        "the gradient of hash_grid_encode to `positions` is not differentiable: use "
-        "radiance_field, whose analytic normals have their own backward"
+        "hash_grid_encode has no third derivative: its second derivative to "
+        "`positions` is not differentiable"
     )
 
 
@@ -332,5 +391,11 @@ torch.library.register_autograd(
     setup_context=_backward_table_setup,
 )
 torch.library.register_autograd(
-    "realfusion::hash_grid_encode_backward_positions", _backward_positions_backward
+    "realfusion::hash_grid_encode_backward_positions",
+    _backward_positions_backward,
+    setup_context=_backward_positions_setup,
 )
+for _name in ("", "_backward_table", "_backward_positions"):
+    torch.library.register_autograd(
+        f"realfusion::hash_grid_encode_tangent{_name}", _third_derivative
+    )

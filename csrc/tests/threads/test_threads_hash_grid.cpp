@@ -27,6 +27,7 @@ int main() {
   }
   const Tensor positions = test::make_floats({num_points, 3}, draw);
   const Tensor table = test::make_floats({offsets.back(), num_features}, draw);
+  const Tensor directions = test::make_floats({num_points, 3}, draw);
   const Tensor grad = test::make_floats({num_points, num_levels * num_features}, draw);
   test::check_any_number_of_threads([&] {
     return std::vector<Tensor>{
@@ -37,6 +38,15 @@ int main() {
                                             false, false, false),
         hash_grid_encode_backward_positions_cpu(grad, positions, table, scales,
                                                 resolutions, offsets, num_features,
-                                                num_levels - 1, false, false)};
+                                                num_levels - 1, false, false),
+        hash_grid_encode_tangent_cpu(directions, positions, table, scales, resolutions,
+                                     offsets, num_features, num_levels - 1, false,
+                                     false),
+        hash_grid_encode_tangent_backward_table_cpu(
+            grad, directions, positions, scales, resolutions, offsets, num_features,
+            num_levels - 1, false, false, false),
+        hash_grid_encode_tangent_backward_positions_cpu(
+            grad, directions, positions, table, scales, resolutions, offsets,
+            num_features, num_levels - 1, false, false)};
   });
 }
