@@ -12,7 +12,11 @@ from torch import nn
 from realfusion.errors import InputError
 from realfusion.priors.guidance import check_prediction_type
 from realfusion.priors.metadata import PriorMetadata, read_metadata
-from realfusion.priors.model_files import choose_weight_file, files_in
+from realfusion.priors.model_files import (
+    SUPPORTED_MODELS,
+    choose_weight_file,
+    files_in,
+)
 from realfusion.priors.prompts import ELEVATION_BINS
 from realfusion.priors.quiet import quiet_model_libraries
 
@@ -145,17 +149,16 @@ def check_components(components: Components) -> None:
             f"channels, got {unet.in_channels} and {unet.out_channels}: inpainting, "
             f"depth and upscaling models do not serve"
         )
+    if getattr(unet, "addition_embed_type", None) is not None:
+        raise InputError(
+            f"the prior is of the shape of Stable Diffusion XL (additional "
+            f"embeddings); {SUPPORTED_MODELS}"
+        )
     text_width = components.text_encoder.config.hidden_size
     if unet.cross_attention_dim != text_width:
         raise InputError(
             f"the prior's UNet must attend to its text encoder's {text_width} "
-            f"channels, got {unet.cross_attention_dim}: only models of the shape of "
-            f"Stable Diffusion 1.x and 2.x serve"
-        )
-    if getattr(unet, "addition_embed_type", None) is not None:
-        raise InputError(
-            "the prior must be of the shape of Stable Diffusion 1.x or 2.x, got a UNet "
-            "with additional embeddings (SDXL)"
+            f"channels, got {unet.cross_attention_dim}; {SUPPORTED_MODELS}"
         )
     classes = unet.num_class_embeds
     if classes is not None and classes != NUM_VIEW_CLASSES + 1:

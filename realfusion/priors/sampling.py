@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -81,4 +82,4 @@ def _schedule(num_train_timesteps: int, num_steps: int) -> list[tuple[int, int]]
         round(num_train_timesteps * (num_steps - index) / num_steps) - 1
         for index in range(num_steps + 1)
     ]
-    return list(zip(levels[:-1], levels[1:], strict=True))
+    return list(itertools.pairwise(levels))
