@@ -125,15 +125,25 @@ def kind_of_another_model(files: set[str]) -> str | None:
 
 def missing_parts(files: set[str]) -> list[str]:
     """What a set of files lacks to be a Stable-Diffusion-shaped model."""
-    missing = [f"{part}/{name}" for part, name in _CONFIGS.items()]
-    missing = [path for path in missing if path not in files]
-    if not {"tokenizer/vocab.json", "tokenizer/tokenizer.json"} & files:
-        missing.append("tokenizer/vocab.json")
+    missing = _missing_settings(files)
     missing += [
         f"{component}/{_WEIGHT_STEMS[component][0]}.safetensors"
         for component in MODEL_COMPONENTS
         if choose_weight_file(files, component, prefer_half=False) is None
     ]
+    return missing
+
+
+def missing_settings(folder: Path) -> list[str]:
+    """What a folder lacks of the files beside the weights."""
+    return _missing_settings(files_in(folder))
+
+
+def _missing_settings(files: set[str]) -> list[str]:
+    missing = [f"{part}/{name}" for part, name in _CONFIGS.items()]
+    missing = [path for path in missing if path not in files]
+    if not {"tokenizer/vocab.json", "tokenizer/tokenizer.json"} & files:
+        missing.append("tokenizer/vocab.json")
     return missing
 
 
@@ -189,11 +199,6 @@ def locate_model(
         raise InputError(
             "the bundled prior is missing from this installation: reinstall the "
             "package, or train it again with `realfusion train-prior`"
-        )
-    if folder.is_file():
-        raise InputError(
-            f"the prior must be a folder in diffusers' layout, got the file {text}: "
-            f"convert a single-file checkpoint with diffusers first"
         )
     repository = resolve_alias(text)
     if not is_hub_id(repository):

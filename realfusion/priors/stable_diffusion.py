@@ -34,6 +34,7 @@ from realfusion.priors.metadata import PriorMetadata
 from realfusion.priors.model_files import locate_model, resolve_alias
 from realfusion.priors.prompts import view_text
 from realfusion.priors.protocol import Conditioning, NoiseResidual
+from realfusion.priors.single_file import load_single_file
 from realfusion.priors.text_conditioning import TextConditioner
 from realfusion.transfer import send
 
@@ -99,7 +100,8 @@ class StableDiffusionPrior:
         """Load a prior.
 
         Args:
-            source: A folder in diffusers' layout, "bundled", a Hub id or an alias.
+            source: A folder in diffusers' layout, a .safetensors checkpoint, "bundled",
+                a Hub id or an alias.
             device: Where it computes.
             dtype: The denoiser's precision; "auto" chooses by device, see
                 `choose_precision`.
@@ -117,14 +119,20 @@ class StableDiffusionPrior:
             InputError: If the model is missing or of another kind, with the remedy.
         """
         device = torch.device(device)
-        folder = locate_model(
-            source,
-            revision=revision,
-            offline=offline,
-            prefer_half=device.type == "cuda",
-        )
         precision = choose_precision(device, dtype)
-        components = load_components(folder, device=device, precision=precision)
+        path = Path(source).expanduser()
+        if path.is_file():
+            components = load_single_file(
+                path, device=device, precision=precision, offline=offline
+            )
+        else:
+            folder = locate_model(
+                source,
+                revision=revision,
+                offline=offline,
+                prefer_half=device.type == "cuda",
+            )
+            components = load_components(folder, device=device, precision=precision)
         if vae != "own":
             other = load_autoencoder(vae, dtype=precision.vae, offline=offline)
             check_autoencoder(other, components.vae, vae)

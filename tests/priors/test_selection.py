@@ -154,13 +154,6 @@ def test_unknown_prior_lists_the_choices(spec: str, cache: Path) -> None:
         resolve_prior(spec, device="cpu")
 
 
-def test_single_file_checkpoint_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    path = tmp_path / "model.ckpt"
-    path.touch()
-    with pytest.raises(InputError, match=r"got the file .*convert"):
-        resolve_prior(path, device="cpu")
-
-
 def test_offline_without_cache_says_what_to_do(cache: Path) -> None:
     with pytest.raises(InputError) as caught:
         resolve_prior("runwayml/stable-diffusion-v1-5", device="cpu", offline=True)
