@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from realfusion.errors import InputError
 from realfusion.priors.config import PLACEHOLDER
 from realfusion.priors.learned_embeds import LearnedToken, check_token_width
+from realfusion.transfer import send
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,9 @@ class TextConditioner:
                 the placeholder although no token was learnt.
         """
         rows = [self._tokenize_one(text, num_vectors) for text in texts]
-        ids = torch.tensor([row[0] for row in rows], device=self.device)
-        slots = torch.tensor([row[1] for row in rows], device=self.device)
-        return TokenizedText(ids, slots)
+        ids = torch.tensor([row[0] for row in rows])
+        slots = torch.tensor([row[1] for row in rows])
+        return TokenizedText(send(ids, self.device), send(slots, self.device))
 
     def _run(self, texts: Sequence[str], vectors: Tensor | None) -> Tensor:
         tokenized = self.tokenize(texts, 0 if vectors is None else vectors.shape[0])
