@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -111,14 +112,13 @@ def load_components(
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
+    load = functools.partial(_load, folder=folder, device=device)
     try:
         with quiet_model_libraries():
             components = Components(
-                unet=_load(UNet2DConditionModel, folder, "unet", precision.denoiser),
-                vae=_load(AutoencoderKL, folder, "vae", precision.vae),
-                text_encoder=_load(
-                    CLIPTextModel, folder, "text_encoder", torch.float32
-                ),
+                unet=load(UNet2DConditionModel, "unet", precision.denoiser),
+                vae=load(AutoencoderKL, "vae", precision.vae),
+                text_encoder=load(CLIPTextModel, "text_encoder", torch.float32),
                 tokenizer=CLIPTokenizer.from_pretrained(str(folder / "tokenizer")),
                 scheduler=DDPMScheduler.from_pretrained(
                     str(folder), subfolder="scheduler"
@@ -169,25 +169,39 @@ def check_components(components: Components) -> None:
     check_prediction_type(components.scheduler.config.prediction_type)
 
 
-def _load(model_class: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
+def _load(
+    model_class: Any,
+    part: str,
+    dtype: torch.dtype,
+    *,
+    folder: Path,
+    device: torch.device,
+) -> Any:
     prefer_half = dtype is not torch.float32
     weights = choose_weight_file(files_in(folder), part, prefer_half=prefer_half)
     if weights is None:
         raise InputError(f"the prior in {folder} lacks the weights of its {part}")
-    model, loaded = model_class.from_pretrained(
-        str(folder),
-        subfolder=part,
-        variant=weights.variant,
-        use_safetensors=weights.use_safetensors,
-        dtype=dtype,
-        local_files_only=True,
-        output_loading_info=True,
+    incomplete = (
+        f"the prior's {weights.path} in {folder} must hold all weights of its {part}, "
+        f"but lacks"
     )
+    try:
+        model, loaded = model_class.from_pretrained(
+            str(folder),
+            subfolder=part,
+            variant=weights.variant,
+            use_safetensors=weights.use_safetensors,
+            dtype=dtype,
+            device_map={"": str(device)},  # straight there, without a copy on the host
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except NotImplementedError as error:  # of a parameter that was given no value
+        raise InputError(f"{incomplete} some: fetch it again") from error
     # The libraries give parameters that a file lacks random values, and only log it.
     if missing := sorted(loaded["missing_keys"]):
         raise InputError(
-            f"the prior's {weights.path} in {folder} must hold all weights of its "
-            f"{part}, but lacks {len(missing)} ({missing[0]}, ...): fetch it again"
+            f"{incomplete} {len(missing)} ({missing[0]}, ...): fetch it again"
         )
     # Older versions do not know `dtype` and load float32.
     return model if model.dtype is dtype else model.to(dtype)

@@ -235,14 +235,30 @@ def cached_model(source: str, revision: str | None = None) -> Path | None:
 
 def cached_models() -> list[str]:
     """Hub ids of the complete models in the local cache."""
+    return [name for name in _cached_repositories() if cached_model(name) is not None]
+
+
+def incomplete_models() -> list[str]:
+    """Hub ids of models whose download was cut off."""
+    from huggingface_hub import constants
+
+    root, found = Path(constants.HF_HUB_CACHE), []
+    for name in _cached_repositories():
+        folder = root / f"models--{name.replace('/', '--')}"
+        begun = any(folder.glob("snapshots/*/unet/*"))
+        if begun and cached_model(name) is None:
+            found.append(name)
+    return found
+
+
+def _cached_repositories() -> list[str]:
     from huggingface_hub import constants
 
     root = Path(constants.HF_HUB_CACHE)
     if not root.is_dir():
         return []
     names = sorted(path.name for path in root.glob("models--*--*"))
-    repositories = [name.removeprefix("models--").replace("--", "/") for name in names]
-    return [name for name in repositories if cached_model(name) is not None]
+    return [name.removeprefix("models--").replace("--", "/") for name in names]
 
 
 def _checked_folder(folder: Path, source: str) -> Path:

@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from realfusion.cli import doctor
 from realfusion.errors import InputError
 from realfusion.priors import model_files, selection
 from realfusion.priors.model_files import (
@@ -283,3 +284,14 @@ def test_missing_bundled_prior_says_how_to_get_it(
     monkeypatch.setattr(model_files, "BUNDLED_FOLDER", tmp_path / "nothing")
     with pytest.raises(InputError, match=r"bundled prior is missing.*train-prior"):
         resolve_prior("bundled", device="cpu")
+
+
+@pytest.mark.usefixtures("bundled", "cached_stable_diffusion")
+def test_doctor_lists_what_is_cached(cache: Path) -> None:
+    torn = cache / "models--someone--torn" / "snapshots" / ("1" * 40) / "unet"
+    torn.mkdir(parents=True)
+    (torn / "config.json").write_text("{}")
+    shown = {each.value.split(",")[0]: each for each in doctor._priors()}
+    assert list(shown) == ["bundled", SD, "someone/torn"]
+    assert shown["someone/torn"].state == "optional"
+    assert "incomplete" in shown["someone/torn"].value
