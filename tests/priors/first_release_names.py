@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from realfusion.priors.components import Components
 from realfusion.priors.random_weights import ModelShape
@@ -27,6 +29,17 @@ RESNET_PARTS = {
     "norm2.": "out_layers.0.",
     "conv2.": "out_layers.3.",
     "conv_shortcut.": "skip_connection.",
+}
+OPEN_CLIP_PARTS = {
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "embeddings.token_embedding.": "token_embedding.",
+    "final_layer_norm.": "ln_final.",
+    "encoder.layers.": "transformer.resblocks.",
+    "layer_norm1.": "ln_1.",
+    "layer_norm2.": "ln_2.",
+    "mlp.fc1.": "mlp.c_fc.",
+    "mlp.fc2.": "mlp.c_proj.",
+    "self_attn.": "attn.",
 }
 ATTENTION_PARTS = {
     "group_norm.": "norm.",
@@ -84,14 +97,37 @@ def _vae_name(name: str, shape: ModelShape) -> str:
     return name
 
 
+def _clip_weights(components: Components) -> dict[str, Tensor]:
+    """The text encoder of version 1."""
+    prefix = "cond_stage_model.transformer.text_model."
+    states = components.text_encoder.state_dict()
+    return {prefix + key.removeprefix("text_model."): states[key] for key in states}
+
+
+def _open_clip_weights(components: Components) -> dict[str, Tensor]:
+    """The text encoder of version 2: queries, keys and values in one matrix."""
+    prefix, weights = "cond_stage_model.model.", {}
+    for key, tensor in components.text_encoder.state_dict().items():
+        name = key.removeprefix("text_model.")
+        for ours, theirs in OPEN_CLIP_PARTS.items():
+            name = name.replace(ours, theirs)
+        weights[prefix + name] = tensor
+    for name in [name for name in weights if ".attn.q_proj." in name]:
+        parts = [weights.pop(name.replace(".q_", f".{each}_")) for each in "qkv"]
+        weights[name.replace(".q_proj.", ".in_proj_")] = torch.cat(parts)
+    return weights
+
+
 def save_first_release(
     path: Path,
     components: Components,
     shape: ModelShape,
     metadata: dict[str, str] | None = None,
+    *,
+    is_open_clip: bool = False,
 ) -> None:
     """Write the networks into one file."""
-    text = "cond_stage_model.transformer.text_model."
+    make_text = _open_clip_weights if is_open_clip else _clip_weights
     weights = {
         **{
             "model.diffusion_model." + _unet_name(name, shape): tensor
@@ -101,10 +137,7 @@ def save_first_release(
             "first_stage_model." + _vae_name(name, shape): tensor
             for name, tensor in components.vae.state_dict().items()
         },
-        **{
-            text + name.removeprefix("text_model."): tensor
-            for name, tensor in components.text_encoder.state_dict().items()
-        },
+        **make_text(components),
     }
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
     save_file(contiguous, path, metadata={"format": "pt"} | (metadata or {}))

@@ -57,6 +57,15 @@ def test_it_is_the_same_prior_as_the_folder(
     assert str(checkpoint) in loaded.reason
 
 
+def test_the_text_encoder_of_version_2_is_understood(
+    checkpoint: Path, prior: StableDiffusionPrior
+) -> None:
+    save_first_release(checkpoint, random_components(TINY), TINY, is_open_clip=True)
+    loaded = StableDiffusionPrior.from_pretrained(checkpoint, dtype="float32")
+    texts = ["a duck", ""]
+    torch.testing.assert_close(loaded.text.encode(texts), prior.text.encode(texts))
+
+
 def test_half_precision_is_loaded_as_asked(checkpoint: Path) -> None:
     prior = StableDiffusionPrior.from_pretrained(checkpoint, dtype="float16")
     assert prior.dtype is torch.float16
