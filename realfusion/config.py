@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from realfusion.errors import InputError
 from realfusion.priors.config import TextualInversionConfig
+from realfusion.priors.memory import MemoryMode
 from realfusion.ranges import check_at_least, check_positive, check_within
 from realfusion.training.config import ReconstructionConfig
 
@@ -79,12 +80,15 @@ class RunConfig:
     image: Path
     """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
     prior: str = "auto"
-    """`auto`, `bundled`, `none`, `sd15`, `sd21`, a Hub id, or a folder in diffusers'
-    layout."""
+    """`auto`, `bundled`, `none`, `sd15`, `sd21`, a Hub id, a folder in diffusers'
+    layout, or a single .safetensors checkpoint."""
     prior_revision: str | None = None
     """Revision of a Hub id to pin."""
     offline: bool = False
     """Never ask the Hub."""
+    vae: str = "own"
+    """The prior's autoencoder: its `own`, `tiny` (TAESD: faster and smaller), a Hub id,
+    or a folder in diffusers' layout."""
     prompt: str | None = None
     """What the image shows, in words; `<e>` stands for the learned token. The prior's
     own sentence if not given."""
@@ -120,6 +124,12 @@ class RunOptions:
     """Replace a run of other settings that lies in the run folder."""
     cuda_graphs: bool = True
     """Repeat the steps of a reconstruction without a prior by CUDA graphs."""
+    memory: MemoryMode = "auto"
+    """What the prior spares of the device's memory: nothing (high), all that costs
+    little time (low), or what the free memory asks for."""
+    compile_prior: bool = False
+    """Put the prior through torch.compile: a minute or more first, faster steps
+    then."""
 
     def __post_init__(self) -> None:
         """Refuse intervals that lie in the past."""

@@ -11,3 +11,7 @@ class InputError(ValueError):
 
 class NonFiniteError(RuntimeError):
     """A loss or a gradient became NaN or infinite and could not be recovered."""
+
+
+class DeviceMemoryError(RuntimeError):
+    """The device's memory ran out; the message ends with the flag to try next."""

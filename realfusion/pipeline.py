@@ -29,6 +29,7 @@ from realfusion.io.matting import Matte, matte
 from realfusion.listener import RunInterruptedError, RunListener, stop_if_asked
 from realfusion.outputs import export, write_preview
 from realfusion.priors.config import PLACEHOLDER, Prompt, TextualInversionConfig
+from realfusion.priors.memory import choose_memory_plan, free_memory, next_remedy
 from realfusion.run_folder import OpenRun, RunFolder, load_run, open_run
 from realfusion.run_lock import exclusive
 from realfusion.run_metrics import read_metrics, update_metrics
@@ -40,6 +41,7 @@ from realfusion.training.checkpoint import (
 from realfusion.training.fit import fit
 from realfusion.training.history import History
 from realfusion.training.initial_shape import fit_initial_shape, initial_body
+from realfusion.training.out_of_memory import explained, saved_before_explained
 from realfusion.training.photo import prepare_photo, reference_camera
 from realfusion.training.schedules import active_levels
 from realfusion.training.state import TrainState
@@ -98,7 +100,7 @@ def run(
     with exclusive(options.out):
         opened = open_run(options.out, config, overwrite=options.overwrite)
         rgba = prepare_input(opened, picture, listener)
-        prepared = prepare_prior(opened, rgba, device, listener)
+        prepared = prepare_prior(opened, options, rgba, device, listener)
         if until == "token":
             return opened.folder
         state, history = reconstruct(opened, options, rgba, prepared, device, listener)
@@ -154,6 +156,7 @@ def prepare_input(
 
 def prepare_prior(
     opened: OpenRun,
+    options: RunOptions,
     rgba: Float[np.ndarray, "size size 4"],
     device: torch.device,
     listener: RunListener,
@@ -164,6 +167,7 @@ def prepare_prior(
 
     Args:
         opened: The run.
+        options: What is spared of the memory.
         rgba: The framed picture.
         device: Where to compute.
         listener: Told which prior and why; may stop the inversion.
@@ -171,20 +175,26 @@ def prepare_prior(
     Returns:
         The prior with the token in force.
     """
+    from realfusion.priors.arrangement import compile_networks, warm_up
+    from realfusion.priors.memory_estimate import describe_memory
     from realfusion.priors.selection import resolve_prior
 
     config, before = opened.config, read_metrics(opened.folder)
+    remedy = memory_remedy(config, options)
     listener.stage("prior")
     stop_if_asked(listener, "before the prior was loaded")
     started = time.perf_counter()
     # A run that "auto" began with one prior must not go on with another.
     is_continued = config.prior == "auto" and isinstance(before.get("prior"), str)
-    resolved = resolve_prior(
-        before["prior"] if is_continued else config.prior,
-        device=device,
-        revision=config.prior_revision,
-        offline=config.offline,
-    )
+    with explained(remedy):
+        resolved = resolve_prior(
+            before["prior"] if is_continued else config.prior,
+            device=device,
+            revision=config.prior_revision,
+            offline=config.offline,
+            memory=choose_memory_plan(options.memory, free_memory(device)),
+            vae=config.vae,
+        )
     if is_continued:
         resolved = replace(resolved, reason=before.get("prior_reason", resolved.reason))
     listener.note(resolved.reason)
@@ -196,12 +206,34 @@ def prepare_prior(
     prompt = build_prompt(config, prior.metadata.subject)
     stop_if_asked(listener, "before textual inversion")
     if PLACEHOLDER in prompt.subject:
-        prior.set_token(_learn_token(opened, rgba, prior, prompt, listener))
+        with explained(remedy):
+            prior.set_token(_learn_token(opened, rgba, prior, prompt, listener))
     else:
         listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
+    prior.release_text_encoder()
+    num_views = config.reconstruction.prior_views
+    if device.type == "cuda" or options.memory != "auto":
+        listener.note(describe_memory(prior, num_views))
+    if options.compile_prior:
+        listener.stage("compiling the prior")
+        compile_networks(prior)
+        with explained(remedy):
+            warm_up(prior, prompt, num_views)
     if "prior" not in before.get("seconds", {}):  # not the reloading of later starts
         update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
     return PreparedPrior(prior, prompt, resolved.reason)
+
+
+def memory_remedy(config: RunConfig, options: RunOptions) -> str:
+    """The flag to try after memory ran out."""
+    settings = config.reconstruction
+    has_prior = config.prior != "none"
+    return next_remedy(
+        options.memory if has_prior else "low",
+        config.vae if has_prior else "none",
+        settings.prior_views,
+        settings.prior_view_size,
+    )
 
 
 def build_prompt(config: RunConfig, subject: str) -> Prompt:
@@ -296,9 +328,13 @@ def reconstruct(
             seconds={"reconstruction": seconds},
             recoveries=state.recoveries,
         )
+        if prepared.prior is not None:
+            update_metrics(folder, clipped_latents=prepared.prior.num_clipped)
 
     task = Task(photo, prepared.prior, prepared.prompt)
-    for result in fit(state, task, config, cuda_graphs=options.cuda_graphs):
+    steps = fit(state, task, config, cuda_graphs=options.cuda_graphs)
+    remedy = memory_remedy(opened.config, options)
+    for result in saved_before_explained(steps, save, remedy):
         history.append(result.step, result.terms, result.message)
         if result.message:
             listener.note(result.message)
@@ -313,6 +349,8 @@ def reconstruct(
                 f"stopped at step {state.step} of {config.iterations}; the same "
                 f"command continues from there"
             )
+    if prepared.prior is not None and (clipped := prepared.prior.num_clipped):
+        listener.note(f"{clipped} latent values were clipped before the prior saw them")
     if index is None or index.step < state.step:
         save()
         if options.preview_interval and not _is_due(

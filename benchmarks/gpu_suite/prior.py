@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,9 @@ from benchmarks.gpu_suite.timing import peak_memory, time_with_host
 from benchmarks.training_step import Bench, make_bench
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.training.presets import SMOKE
+
+if TYPE_CHECKING:
+    from realfusion.priors.random_weights import ModelShape
 
 NEEDED = ("diffusers", "importlib_metadata", "transformers", "tokenizers")
 
@@ -40,21 +43,60 @@ def run(report: Report, setting: Setting) -> None:
         with report.part(name):
             record_part(report, name, part, device, rounds)
     record_steps(report, bench, device, rounds)
+    del bench, prior, parts
+    record_variants(report, setting, rounds)
+
+
+def record_variants(report: Report, setting: Setting, rounds: int) -> None:
+    """Judgements and inversion steps by precision, views, autoencoder, compilation."""
+    from benchmarks import prior_speed
+
+    device, shape = torch.device(setting.device), shape_of(setting)
+    cases = (
+        prior_speed.Case(),
+        prior_speed.Case("bfloat16"),
+        prior_speed.Case(num_views=4),
+        prior_speed.Case(has_tiny_vae=True),
+        *([] if setting.is_dry else [prior_speed.Case(is_compiled=True)]),
+    )
+    for case in cases:
+        with report.part(case.name):
+            prior = prior_speed.make_prior(case, shape, setting.device)
+            views, batch = case.num_views, 4
+            groups = {
+                f"judgement of views, {case.name}": (
+                    prior_speed.judgement(prior, views),
+                    prior_speed.bare_networks(prior, views),
+                )
+            }
+            if not case.has_tiny_vae and views == 1:
+                groups[f"textual inversion, {case.name}, batch of {batch}"] = (
+                    prior_speed.inversion_steps(prior, batch),
+                    prior_speed.bare_denoiser(prior, batch),
+                )
+            for group, (ours, floor) in groups.items():
+                for name, run in (("ours", ours), ("bare networks", floor)):
+                    seconds = time_with_host(run, device, rounds)
+                    rate = 1.0 / sorted(seconds)[len(seconds) // 2]
+                    extra = {"iterations per second": f"{rate:.4g}"}
+                    extra |= peak_memory(run, device)
+                    report.record(group, name, seconds, **extra)
+
+
+def shape_of(setting: Setting) -> ModelShape:
+    """Full size on a GPU, tiny in a dry run."""
+    from realfusion.priors.random_weights import STABLE_DIFFUSION_1_5, TINY
+
+    return TINY if setting.is_dry else STABLE_DIFFUSION_1_5
 
 
 def make_prior(setting: Setting) -> StableDiffusionPrior:
     """Full size on a GPU, made there; tiny in a dry run."""
-    from realfusion.priors.random_weights import (
-        STABLE_DIFFUSION_1_5,
-        TINY,
-        random_prior,
-    )
+    from realfusion.priors.random_weights import random_prior
 
     # The weights are drawn where they are used: a CPU takes long for 860 million.
     with torch.device(setting.device):
-        return random_prior(
-            TINY if setting.is_dry else STABLE_DIFFUSION_1_5, device=setting.device
-        )
+        return random_prior(shape_of(setting), device=setting.device)
 
 
 def time_parts(prior: StableDiffusionPrior) -> dict[str, Callable[[], Any]]:

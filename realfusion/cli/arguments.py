@@ -52,6 +52,12 @@ class RunArguments(RunConfig, RunOptions):
     fov_y_deg: OptionalFloat = None
     """Vertical field of view of the photo's camera, in degrees (short for
     `--reconstruction.reference-camera.fov-y-deg`)."""
+    views_per_step: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: the preset's)"),
+    ] = None
+    """Random views that the prior judges in one batch (short for
+    `--reconstruction.prior-views`)."""
     recenter: bool = True
     """Move and scale the object to the middle of the frame (short for
     `--input.recenter`)."""
@@ -70,13 +76,17 @@ class RunArguments(RunConfig, RunOptions):
             for name in ("elevation_deg", "radius", "fov_y_deg")
             if (value := getattr(self, name)) is not None
         }
+        num_views = self.views_per_step
+        if num_views is None:
+            num_views = self.reconstruction.prior_views
         try:
-            camera = dataclasses.replace(camera, **given)
+            values["reconstruction"] = dataclasses.replace(
+                self.reconstruction,
+                reference_camera=dataclasses.replace(camera, **given),
+                prior_views=num_views,
+            )
         except ValueError as error:
             raise InputError(str(error)) from error
-        values["reconstruction"] = dataclasses.replace(
-            self.reconstruction, reference_camera=camera
-        )
         if not self.recenter:
             values["input"] = dataclasses.replace(self.input, recenter=False)
         return RunConfig(**values)

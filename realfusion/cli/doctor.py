@@ -250,12 +250,21 @@ def _toolkit() -> Finding:
 
 
 def _priors() -> list[Finding]:
+    from realfusion.priors.model_files import incomplete_models
     from realfusion.priors.selection import available_priors
 
     found = available_priors()
     findings = [
         Finding("prior", f"{each.name}, {each.megabytes:.0f} MB in {each.folder}")
         for each in found
+    ]
+    findings += [
+        Finding(
+            "prior",
+            f"{name}, incomplete in the cache: the download goes on when asked for",
+            "optional",
+        )
+        for name in incomplete_models()
     ]
     if not any(each.name == "bundled" for each in found):
         findings.append(Finding("prior", "bundled: incomplete", "missing", REINSTALL))

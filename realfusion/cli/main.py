@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from realfusion import __version__
 from realfusion._extension import MissingKernelsError
 from realfusion.cli import commands
-from realfusion.errors import InputError, NonFiniteError
+from realfusion.errors import DeviceMemoryError, InputError, NonFiniteError
 from realfusion.listener import RunInterruptedError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -132,7 +132,7 @@ def guarded(program: str, run: Run, arguments: Sequence[str]) -> int:
         return run(program, arguments)
     except InputError as error:
         return _fail(program, error, BAD_INPUT)
-    except (MissingKernelsError, NonFiniteError) as error:
+    except (MissingKernelsError, NonFiniteError, DeviceMemoryError) as error:
         return _fail(program, error, FAILED)
     except RunInterruptedError as error:
         print(f"{program}: {error}", file=sys.stderr)

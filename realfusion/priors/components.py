@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,11 @@ from torch import nn
 from realfusion.errors import InputError
 from realfusion.priors.guidance import check_prediction_type
 from realfusion.priors.metadata import PriorMetadata, read_metadata
-from realfusion.priors.model_files import choose_weight_file, files_in
+from realfusion.priors.model_files import (
+    SUPPORTED_MODELS,
+    choose_weight_file,
+    files_in,
+)
 from realfusion.priors.prompts import ELEVATION_BINS
 from realfusion.priors.quiet import quiet_model_libraries
 
@@ -107,14 +112,13 @@ def load_components(
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
+    load = functools.partial(_load, folder=folder, device=device)
     try:
         with quiet_model_libraries():
             components = Components(
-                unet=_load(UNet2DConditionModel, folder, "unet", precision.denoiser),
-                vae=_load(AutoencoderKL, folder, "vae", precision.vae),
-                text_encoder=_load(
-                    CLIPTextModel, folder, "text_encoder", torch.float32
-                ),
+                unet=load(UNet2DConditionModel, "unet", precision.denoiser),
+                vae=load(AutoencoderKL, "vae", precision.vae),
+                text_encoder=load(CLIPTextModel, "text_encoder", torch.float32),
                 tokenizer=CLIPTokenizer.from_pretrained(str(folder / "tokenizer")),
                 scheduler=DDPMScheduler.from_pretrained(
                     str(folder), subfolder="scheduler"
@@ -145,17 +149,16 @@ def check_components(components: Components) -> None:
             f"channels, got {unet.in_channels} and {unet.out_channels}: inpainting, "
             f"depth and upscaling models do not serve"
         )
+    if getattr(unet, "addition_embed_type", None) is not None:
+        raise InputError(
+            f"the prior is of the shape of Stable Diffusion XL (additional "
+            f"embeddings); {SUPPORTED_MODELS}"
+        )
     text_width = components.text_encoder.config.hidden_size
     if unet.cross_attention_dim != text_width:
         raise InputError(
             f"the prior's UNet must attend to its text encoder's {text_width} "
-            f"channels, got {unet.cross_attention_dim}: only models of the shape of "
-            f"Stable Diffusion 1.x and 2.x serve"
-        )
-    if getattr(unet, "addition_embed_type", None) is not None:
-        raise InputError(
-            "the prior must be of the shape of Stable Diffusion 1.x or 2.x, got a UNet "
-            "with additional embeddings (SDXL)"
+            f"channels, got {unet.cross_attention_dim}; {SUPPORTED_MODELS}"
         )
     classes = unet.num_class_embeds
     if classes is not None and classes != NUM_VIEW_CLASSES + 1:
@@ -166,25 +169,39 @@ def check_components(components: Components) -> None:
     check_prediction_type(components.scheduler.config.prediction_type)
 
 
-def _load(model_class: Any, folder: Path, part: str, dtype: torch.dtype) -> Any:
+def _load(
+    model_class: Any,
+    part: str,
+    dtype: torch.dtype,
+    *,
+    folder: Path,
+    device: torch.device,
+) -> Any:
     prefer_half = dtype is not torch.float32
     weights = choose_weight_file(files_in(folder), part, prefer_half=prefer_half)
     if weights is None:
         raise InputError(f"the prior in {folder} lacks the weights of its {part}")
-    model, loaded = model_class.from_pretrained(
-        str(folder),
-        subfolder=part,
-        variant=weights.variant,
-        use_safetensors=weights.use_safetensors,
-        dtype=dtype,
-        local_files_only=True,
-        output_loading_info=True,
+    incomplete = (
+        f"the prior's {weights.path} in {folder} must hold all weights of its {part}, "
+        f"but lacks"
     )
+    try:
+        model, loaded = model_class.from_pretrained(
+            str(folder),
+            subfolder=part,
+            variant=weights.variant,
+            use_safetensors=weights.use_safetensors,
+            dtype=dtype,
+            device_map={"": str(device)},  # straight there, without a copy on the host
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except NotImplementedError as error:  # of a parameter that was given no value
+        raise InputError(f"{incomplete} some: fetch it again") from error
     # The libraries give parameters that a file lacks random values, and only log it.
     if missing := sorted(loaded["missing_keys"]):
         raise InputError(
-            f"the prior's {weights.path} in {folder} must hold all weights of its "
-            f"{part}, but lacks {len(missing)} ({missing[0]}, ...): fetch it again"
+            f"{incomplete} {len(missing)} ({missing[0]}, ...): fetch it again"
         )
     # Older versions do not know `dtype` and load float32.
     return model if model.dtype is dtype else model.to(dtype)

@@ -188,6 +188,8 @@ class TextualInversionConfig:
     square: keeps a token of one photo from fitting that view alone."""
     pool_size: int = 128
     """Augmented images whose latents are computed once and then drawn from."""
+    refresh_size: int = 8
+    """Images of the pool that new ones replace at each look at the held-out images."""
     heldout_size: int = 16
     """Augmented images kept aside for the early stop."""
     evaluate_every: int = 40
@@ -218,6 +220,7 @@ class TextualInversionConfig:
         for name in (
             "steps",
             "refinement_steps",
+            "refresh_size",
             "anchor_weight",
             "background_weight",
         ):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realfusion.errors import InputError
+from realfusion.priors.hub import explained, fetch_snapshot, is_offline
 
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 """The folder of the prior that is shipped with the package."""
@@ -38,6 +39,11 @@ _SPELLINGS = {
 
 MODEL_COMPONENTS = ("unet", "vae", "text_encoder")
 """Sub-folders that hold weights."""
+SUPPORTED_MODELS = (
+    "only models of the shape of Stable Diffusion 1.x and 2.x serve: try --prior sd15 "
+    "or --prior sd21"
+)
+"""How an error about a model of another kind ends."""
 _CONFIGS = {
     "unet": "config.json",
     "vae": "config.json",
@@ -105,17 +111,39 @@ def choose_weight_file(
     return None
 
 
+def kind_of_another_model(files: set[str]) -> str | None:
+    """The name of a diffusion model that cannot serve, by its folder's files."""
+    folders = {path.split("/")[0] for path in files if "/" in path}
+    if "transformer" in folders:
+        return "Stable Diffusion 3, Flux or another transformer"
+    if "text_encoder_2" in folders:
+        return "Stable Diffusion XL"
+    if {"prior", "decoder"} & folders:
+        return "Stable Cascade"
+    return None
+
+
 def missing_parts(files: set[str]) -> list[str]:
     """What a set of files lacks to be a Stable-Diffusion-shaped model."""
-    missing = [f"{part}/{name}" for part, name in _CONFIGS.items()]
-    missing = [path for path in missing if path not in files]
-    if not {"tokenizer/vocab.json", "tokenizer/tokenizer.json"} & files:
-        missing.append("tokenizer/vocab.json")
+    missing = _missing_settings(files)
     missing += [
         f"{component}/{_WEIGHT_STEMS[component][0]}.safetensors"
         for component in MODEL_COMPONENTS
         if choose_weight_file(files, component, prefer_half=False) is None
     ]
+    return missing
+
+
+def missing_settings(folder: Path) -> list[str]:
+    """What a folder lacks of the files beside the weights."""
+    return _missing_settings(files_in(folder))
+
+
+def _missing_settings(files: set[str]) -> list[str]:
+    missing = [f"{part}/{name}" for part, name in _CONFIGS.items()]
+    missing = [path for path in missing if path not in files]
+    if not {"tokenizer/vocab.json", "tokenizer/tokenizer.json"} & files:
+        missing.append("tokenizer/vocab.json")
     return missing
 
 
@@ -172,11 +200,6 @@ def locate_model(
             "the bundled prior is missing from this installation: reinstall the "
             "package, or train it again with `realfusion train-prior`"
         )
-    if folder.is_file():
-        raise InputError(
-            f"the prior must be a folder in diffusers' layout, got the file {text}: "
-            f"convert a single-file checkpoint with diffusers first"
-        )
     repository = resolve_alias(text)
     if not is_hub_id(repository):
         aliases = [name for name in HUB_ALIASES if not is_hub_id(name)]
@@ -187,10 +210,11 @@ def locate_model(
     cached = cached_model(repository, revision)
     if cached is not None:
         return cached
-    if offline:
+    if is_offline(offline):
+        why = "" if offline else " (HF_HUB_OFFLINE)"
         raise InputError(
-            f"the prior {repository} is not in the local cache and downloads are off: "
-            f"run once online, give a local folder, or use --prior bundled"
+            f"the prior {repository} is not in the local cache and downloads are "
+            f"off{why}: run once online, give a local folder, or use --prior bundled"
         )
     return _download(repository, revision, prefer_half=prefer_half)
 
@@ -211,18 +235,39 @@ def cached_model(source: str, revision: str | None = None) -> Path | None:
 
 def cached_models() -> list[str]:
     """Hub ids of the complete models in the local cache."""
+    return [name for name in _cached_repositories() if cached_model(name) is not None]
+
+
+def incomplete_models() -> list[str]:
+    """Hub ids of models whose download was cut off."""
+    from huggingface_hub import constants
+
+    root, found = Path(constants.HF_HUB_CACHE), []
+    for name in _cached_repositories():
+        folder = root / f"models--{name.replace('/', '--')}"
+        begun = any(folder.glob("snapshots/*/unet/*"))
+        if begun and cached_model(name) is None:
+            found.append(name)
+    return found
+
+
+def _cached_repositories() -> list[str]:
     from huggingface_hub import constants
 
     root = Path(constants.HF_HUB_CACHE)
     if not root.is_dir():
         return []
     names = sorted(path.name for path in root.glob("models--*--*"))
-    repositories = [name.removeprefix("models--").replace("--", "/") for name in names]
-    return [name for name in repositories if cached_model(name) is not None]
+    return [name.removeprefix("models--").replace("--", "/") for name in names]
 
 
 def _checked_folder(folder: Path, source: str) -> Path:
-    missing = missing_parts(files_in(folder))
+    files = files_in(folder)
+    if kind := kind_of_another_model(files):
+        raise InputError(
+            f"the prior {source!r} is of the shape of {kind}; {SUPPORTED_MODELS}"
+        )
+    missing = missing_parts(files)
     if missing:
         raise InputError(
             f"the prior {source!r} must be a model in diffusers' layout; missing from "
@@ -232,56 +277,21 @@ def _checked_folder(folder: Path, source: str) -> Path:
 
 
 def _download(repository: str, revision: str | None, *, prefer_half: bool) -> Path:
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import HfApi, hf_hub_download
 
     where = f"the prior {repository}" + (f" at {revision}" if revision else "")
-    try:
+    with explained(where):
         # One small file first: it fails at once, where a listing retries for a while.
         hf_hub_download(repository, "model_index.json", revision=revision)
         files = set(HfApi().list_repo_files(repository, revision=revision))
-        if missing := missing_parts(files):
-            raise InputError(
-                f"{where} must be a Stable-Diffusion-shaped model in diffusers' "
-                f"layout; missing: {', '.join(missing)}"
-            )
-        wanted = needed_files(files, prefer_half=prefer_half)
-        return Path(
-            snapshot_download(repository, revision=revision, allow_patterns=wanted)
+    if kind := kind_of_another_model(files):
+        raise InputError(f"{where} is of the shape of {kind}; {SUPPORTED_MODELS}")
+    if missing := missing_parts(files):
+        raise InputError(
+            f"{where} must be a Stable-Diffusion-shaped model in diffusers' "
+            f"layout; missing: {', '.join(missing)}"
         )
-    except GatedRepoError as error:
-        raise InputError(
-            f"{where} needs an accepted licence: accept it on its page and log in "
-            f"with `hf auth login`"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise InputError(
-            f"{where} does not exist on the Hub (or is private): check the name, or "
-            f"use one of {', '.join(sorted(set(HUB_ALIASES.values())))}"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise InputError(
-            f"{where} has no such revision: check --prior-revision"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{where} is not in the local cache and the Hub cannot be reached: check "
-            f"the network, give a local folder, or use --prior bundled"
-        ) from error
-    except EntryNotFoundError as error:
-        raise InputError(
-            f"{where} must be in diffusers' layout, but has no model_index.json"
-        ) from error
-    except (OSError, HfHubHTTPError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{where} could not be downloaded ({reason}): try again, give a local "
-            f"folder, or use --prior bundled"
-        ) from error
+    wanted = needed_files(files, prefer_half=prefer_half)
+    return fetch_snapshot(
+        repository, wanted, revision=revision, offline=False, where=where
+    )

@@ -19,6 +19,7 @@ from realfusion.priors.components import (
     check_components,
     choose_precision,
 )
+from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.metadata import METADATA_FILE, PriorMetadata
 from realfusion.priors.model_files import MODEL_COMPONENTS
 from realfusion.priors.quiet import quiet_model_libraries
@@ -71,6 +72,7 @@ def random_prior(
     seed: int = 0,
     metadata: PriorMetadata | None = None,
     max_batch: int | None = None,
+    memory: MemoryPlan = HIGH,
 ) -> StableDiffusionPrior:
     """A prior with random weights, in the precision that loading would choose."""
     device = torch.device(device)
@@ -80,7 +82,9 @@ def random_prior(
         components.unet.to(device, precision.denoiser)
         components.vae.to(device, precision.vae)
         components.text_encoder.to(device)
-    return StableDiffusionPrior(components, name="random", max_batch=max_batch)
+    return StableDiffusionPrior(
+        components, name="random", max_batch=max_batch, memory=memory
+    )
 
 
 def random_components(

@@ -29,6 +29,9 @@ def sample_views(
 ) -> Float[Tensor, "views 3 size size"]:
     """DDIM sampling (Song et al. 2021, Eq. 12 with σ = 0), conditioned on the view.
 
+    Noise levels are spaced from the last one down ("trailing", Lin et al. 2023, Tab. 2)
+    and the last step ends at x̂_0, as diffusers' DDIMScheduler has it.
+
     Args:
         prior: The prior; a token that the prompt needs must be set.
         prompt: What to paint.
@@ -57,10 +60,8 @@ def sample_views(
         device=generator.device,
     )
     latents = latents.to(prior.device).expand(count, -1, -1, -1)
-    schedule = torch.linspace(prior.num_train_timesteps - 1, 0, num_steps + 1)
-    schedule = schedule.round().long().to(prior.device)
-    for now, after in itertools.pairwise(schedule):
-        timesteps = now.expand(count)
+    for now, after in _schedule(prior.num_train_timesteps, num_steps):
+        timesteps = torch.full((count,), now, device=prior.device)
         noise = prior.guided_noise(
             latents,
             timesteps,
@@ -68,6 +69,17 @@ def sample_views(
             guidance_scale=guidance_scale,
             guidance_rescale=guidance_rescale,
         )
-        clean = denoised_from_noise(noise, latents, prior.alphas_cumprod[timesteps])
-        latents = add_noise(clean, noise, prior.alphas_cumprod[after.expand(count)])
-    return prior.decode(clean)
+        latents = denoised_from_noise(noise, latents, prior.alphas_cumprod[timesteps])
+        if after >= 0:
+            timesteps = torch.full((count,), after, device=prior.device)
+            latents = add_noise(latents, noise, prior.alphas_cumprod[timesteps])
+    return prior.decode(latents)
+
+
+def _schedule(num_train_timesteps: int, num_steps: int) -> list[tuple[int, int]]:
+    """Pairs of a noise level and the one after it; -1 stands for no noise."""
+    levels = [
+        round(num_train_timesteps * (num_steps - index) / num_steps) - 1
+        for index in range(num_steps + 1)
+    ]
+    return list(itertools.pairwise(levels))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realfusion.errors import InputError
+from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.model_files import (
     BUNDLED_FOLDER,
     HUB_ALIASES,
@@ -53,6 +54,8 @@ def resolve_prior(
     revision: str | None = None,
     offline: bool = False,
     max_batch: int | None = None,
+    memory: MemoryPlan = HIGH,
+    vae: str = "own",
 ) -> ResolvedPrior:
     """Load the prior that the user asked for.
 
@@ -67,6 +70,8 @@ def resolve_prior(
         revision: Branch, tag or commit on the Hub.
         offline: Never touch the network.
         max_batch: Largest batch its denoiser gets at once.
+        memory: What is spared.
+        vae: Its autoencoder: "own", "tiny", a folder or a Hub id.
 
     Returns:
         The prior and the reason.
@@ -88,6 +93,8 @@ def resolve_prior(
         revision=None if name == "bundled" else revision,
         offline=offline,
         max_batch=max_batch,
+        memory=memory,
+        vae=vae,
     )
     return ResolvedPrior(prior, reason)
 

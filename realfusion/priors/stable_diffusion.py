@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,6 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from realfusion.cameras.camera import Camera
+from realfusion.priors.arrangement import arrange
+from realfusion.priors.autoencoders import check_autoencoder, load_autoencoder
 from realfusion.priors.components import (
     NUM_VIEW_CLASSES,
     Components,
@@ -26,12 +29,18 @@ from realfusion.priors.guidance import (
     rescaled_guidance,
 )
 from realfusion.priors.learned_embeds import LearnedToken
+from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.metadata import PriorMetadata
 from realfusion.priors.model_files import locate_model, resolve_alias
 from realfusion.priors.prompts import view_text
 from realfusion.priors.protocol import Conditioning, NoiseResidual
+from realfusion.priors.single_file import load_single_file
 from realfusion.priors.text_conditioning import TextConditioner
 from realfusion.transfer import send
+
+LATENT_LIMIT = 64.0
+"""Largest latent that is judged as it is: ten times what images have, and a thousandth
+of what float16 holds."""
 
 
 class StableDiffusionPrior:
@@ -41,7 +50,12 @@ class StableDiffusionPrior:
     """
 
     def __init__(
-        self, components: Components, *, name: str, max_batch: int | None = None
+        self,
+        components: Components,
+        *,
+        name: str,
+        max_batch: int | None = None,
+        memory: MemoryPlan = HIGH,
     ) -> None:
         """Wrap loaded components; `from_pretrained` is the usual way.
 
@@ -50,17 +64,22 @@ class StableDiffusionPrior:
             name: What the prior is called in reports.
             max_batch: Largest batch the denoiser gets at once (guidance doubles the
                 number of views); None puts everything through in one go.
+            memory: What is spared; the components are arranged accordingly.
         """
         if max_batch is not None and max_batch < 1:
             raise ValueError(f"`max_batch` must be positive or None, got {max_batch}")
         self.name = name
+        self._device = components.unet.device
+        self.memory = memory
+        arrange(components, memory, self._device)
         self.unet = components.unet
         self.vae = components.vae
         self.scheduler = components.scheduler
         self.image_encoder = components.image_encoder
         self.metadata: PriorMetadata = components.metadata
         self.text = TextConditioner(components.tokenizer, components.text_encoder)
-        self.max_batch = max_batch
+        self.max_batch = memory.max_batch if max_batch is None else max_batch
+        self._num_clipped = torch.zeros((), dtype=torch.int64, device=self._device)
         self.alphas_cumprod: Float[Tensor, " timesteps"] = (
             components.scheduler.alphas_cumprod.to(self.device, torch.float32)
         )
@@ -75,19 +94,23 @@ class StableDiffusionPrior:
         revision: str | None = None,
         offline: bool = False,
         max_batch: int | None = None,
-        compile_denoiser: bool = False,
+        memory: MemoryPlan = HIGH,
+        vae: str = "own",
     ) -> StableDiffusionPrior:
         """Load a prior.
 
         Args:
-            source: A folder in diffusers' layout, "bundled", a Hub id or an alias.
+            source: A folder in diffusers' layout, a .safetensors checkpoint, "bundled",
+                a Hub id or an alias.
             device: Where it computes.
             dtype: The denoiser's precision; "auto" chooses by device, see
                 `choose_precision`.
             revision: Branch, tag or commit on the Hub.
             offline: Never touch the network.
             max_batch: Largest batch the denoiser gets at once, to save memory.
-            compile_denoiser: Put the denoiser through `torch.compile`.
+            memory: What is spared.
+            vae: "own", or another autoencoder for the same latents: "tiny", a folder or
+                a Hub id.
 
         Returns:
             The prior.
@@ -96,24 +119,31 @@ class StableDiffusionPrior:
             InputError: If the model is missing or of another kind, with the remedy.
         """
         device = torch.device(device)
-        folder = locate_model(
-            source,
-            revision=revision,
-            offline=offline,
-            prefer_half=device.type == "cuda",
-        )
-        components = load_components(
-            folder, device=device, precision=choose_precision(device, dtype)
-        )
-        prior = cls(components, name=resolve_alias(str(source)), max_batch=max_batch)
-        if compile_denoiser:
-            prior.unet = torch.compile(prior.unet)
-        return prior
+        precision = choose_precision(device, dtype)
+        path = Path(source).expanduser()
+        if path.is_file():
+            components = load_single_file(
+                path, device=device, precision=precision, offline=offline
+            )
+        else:
+            folder = locate_model(
+                source,
+                revision=revision,
+                offline=offline,
+                prefer_half=device.type == "cuda",
+            )
+            components = load_components(folder, device=device, precision=precision)
+        if vae != "own":
+            other = load_autoencoder(vae, dtype=precision.vae, offline=offline)
+            check_autoencoder(other, components.vae, vae)
+            components = replace(components, vae=other.to(device))
+        name = resolve_alias(str(source))
+        return cls(components, name=name, max_batch=max_batch, memory=memory)
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return self.unet.device
+        return self._device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -134,6 +164,19 @@ class StableDiffusionPrior:
     def num_train_timesteps(self) -> int:
         """Number of its noise levels."""
         return self.alphas_cumprod.shape[0]
+
+    @property
+    def num_clipped(self) -> int:
+        """Latent values beyond `LATENT_LIMIT` so far; waits for the device."""
+        return int(self._num_clipped)
+
+    def release_text_encoder(self) -> None:
+        """Move the text encoder to the host, if the memory plan says so.
+
+        A text that is first seen afterwards is encoded there, once.
+        """
+        if self.memory.is_text_released:
+            self.text.release()
 
     @property
     def token(self) -> LearnedToken | None:
@@ -185,9 +228,16 @@ class StableDiffusionPrior:
             )
         # The VAE wants [-1, 1]; it runs in its own precision, see choose_precision.
         pixels = (2.0 * images - 1.0).to(self.device, self.vae.dtype)
-        mean = self.vae.encode(pixels).latent_dist.mean.float()
+        chunk = 1 if self.memory.is_encoding_recomputed else pixels.shape[0]
+        encoded = [self._encode_pixels(part) for part in pixels.split(max(chunk, 1))]
         config = self.vae.config
+        mean = torch.cat(encoded).float()
         return (mean - (config.shift_factor or 0.0)) * config.scaling_factor
+
+    def _encode_pixels(self, pixels: Tensor) -> Tensor:
+        encoded = self.vae.encode(pixels)
+        # A tiny autoencoder has no posterior.
+        return encoded.latents if "latents" in encoded else encoded.latent_dist.mean
 
     @torch.no_grad()
     def decode(
@@ -317,6 +367,14 @@ class StableDiffusionPrior:
             guidance_rescale,
         )
 
+    def _limited(self, latents: Tensor) -> Tensor:
+        """Latents within what half precision can go on with; counts what is not.
+
+        NaN stays NaN: the training loop refuses it and names the term.
+        """
+        self._num_clipped += (latents.abs() > LATENT_LIMIT).sum()
+        return latents.clamp(-LATENT_LIMIT, LATENT_LIMIT)
+
     @torch.no_grad()
     def noise_residual(
         self,
@@ -346,7 +404,7 @@ class StableDiffusionPrior:
                 f"`conditioning` must have one entry a latent ({latents.shape[0]}), "
                 f"got {len(conditioning)}"
             )
-        clean = latents.detach().to(self.device, torch.float32)
+        clean = self._limited(latents.detach().to(self.device, torch.float32))
         timesteps = send(timesteps, self.device)
         noise = torch.randn(clean.shape, generator=generator, device=generator.device)
         noise = send(noise, self.device)

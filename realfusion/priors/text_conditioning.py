@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from realfusion.errors import InputError
 from realfusion.priors.config import PLACEHOLDER
 from realfusion.priors.learned_embeds import LearnedToken, check_token_width
+from realfusion.transfer import send
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class TextConditioner:
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder.eval().requires_grad_(False)
         self._embedding: nn.Embedding = text_encoder.get_input_embeddings()  # type: ignore[operator]
+        self._states_device = self._embedding.weight.device
         self._states: dict[str, Tensor] = {}
         self._token: LearnedToken | None = None
 
@@ -76,6 +78,10 @@ class TextConditioner:
         self._token = token
         self._states.clear()
 
+    def release(self) -> None:
+        """Move the text encoder to the host; states still come where they came."""
+        self.text_encoder.to("cpu")
+
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "batch tokens channels"]:
         """Text states of each text, computed once per text and learned token."""
@@ -83,14 +89,14 @@ class TextConditioner:
         if unseen:
             vectors = None if self._token is None else self._token.vectors
             for text, states in zip(unseen, self._run(unseen, vectors), strict=True):
-                self._states[text] = states
+                self._states[text] = states.to(self._states_device)
         return torch.stack([self._states[text] for text in texts])
 
     def encode_with_vectors(
         self, texts: Sequence[str], vectors: Float[Tensor, "num_vectors channels"]
     ) -> Float[Tensor, "batch tokens channels"]:
         """Text states with `vectors` as the learned token; differentiable in them."""
-        return self._run(texts, vectors)
+        return self._run(texts, vectors).to(self._states_device)
 
     def word_vectors(
         self, word: str, num_vectors: int
@@ -121,9 +127,9 @@ class TextConditioner:
                 the placeholder although no token was learnt.
         """
         rows = [self._tokenize_one(text, num_vectors) for text in texts]
-        ids = torch.tensor([row[0] for row in rows], device=self.device)
-        slots = torch.tensor([row[1] for row in rows], device=self.device)
-        return TokenizedText(ids, slots)
+        ids = torch.tensor([row[0] for row in rows])
+        slots = torch.tensor([row[1] for row in rows])
+        return TokenizedText(send(ids, self.device), send(slots, self.device))
 
     def _run(self, texts: Sequence[str], vectors: Tensor | None) -> Tensor:
         tokenized = self.tokenize(texts, 0 if vectors is None else vectors.shape[0])

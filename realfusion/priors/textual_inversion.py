@@ -25,6 +25,7 @@ from realfusion.priors.guidance import add_noise
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.prompts import ViewText, view_text
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
+from realfusion.transfer import send
 
 _ENCODE_BATCH = 8
 _FINAL_RATE_SHARE = 0.1
@@ -37,7 +38,8 @@ class InversionProgress:
     Attributes:
         step: Steps done, from 0.
         total_steps: Steps at most.
-        loss: Denoising loss of the step's batch; None before the first step.
+        loss: Denoising loss of the step's batch; None before the first step, and where
+            the device is not waited for.
         heldout_loss: Loss on the held-out images, at steps that look at them.
         token: The result; only in the last item.
     """
@@ -121,6 +123,8 @@ class _Inversion:
         self.text = text.positive
         self.class_label = prior.view_class_label(text.view_class)
         self.placeholder = PLACEHOLDER
+        # A device that runs ahead is waited for at the looks alone.
+        self.reads_at_once = prior.device.type == "cpu"
         self.initial, is_encoded = _initial_vectors(prior, image, config)
         self.steps = config.refinement_steps if is_encoded else config.steps
         relative_rate = (
@@ -128,6 +132,8 @@ class _Inversion:
         )
         scale = float(self.initial.square().mean().sqrt())
         self.learning_rate = relative_rate * max(scale, 1e-6)
+        self.image = image
+        self.oldest = 0
         if self.steps > 0:
             self.pool = self._examples(image, config.pool_size)
             self.heldout = self._held_out(image)
@@ -155,13 +161,19 @@ class _Inversion:
         yield InversionProgress(self.steps, self.steps, None, token=token)
 
     def _optimise(self, vectors: Tensor) -> Iterator[InversionProgress]:
+        # Fused on CUDA: then the scaler's check, too, stays on the device.
         optimizer = torch.optim.AdamW(
-            [vectors], lr=self.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
+            [vectors],
+            lr=self.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0.0,
+            fused=vectors.is_cuda,
         )
         # Gradients through a half precision denoiser vanish without scaling.
         scaler = torch.amp.GradScaler(
             self.prior.device.type, enabled=self.prior.dtype is torch.float16
         )
+        losses: list[Tensor] = []
         for step in range(1, self.steps + 1):
             share = (step - 1) / self.steps
             cosine = 0.5 * (1.0 + math.cos(math.pi * share))
@@ -170,25 +182,55 @@ class _Inversion:
                     _FINAL_RATE_SHARE + (1.0 - _FINAL_RATE_SHARE) * cosine
                 )
             loss = self._training_loss(vectors)
-            if not bool(torch.isfinite(loss)):
-                raise NonFiniteError(
-                    f"the textual inversion's loss must be finite, got {loss.item()} "
-                    f"at step {step}: try a lower learning rate or float32"
-                )
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
+            losses.append(loss.detach())
             looks = step % self.config.evaluate_every == 0 or step == self.steps
-            heldout_loss = self._heldout_loss(vectors) if looks else None
-            yield InversionProgress(step, self.steps, loss.item(), heldout_loss)
+            if not (looks or self.reads_at_once):
+                yield InversionProgress(step, self.steps, None)
+                continue
+            last = self._read(losses, step)
+            losses.clear()
+            heldout_loss = None
+            if looks:
+                heldout_loss = self._heldout_loss(vectors)
+                self._refresh()
+            yield InversionProgress(step, self.steps, last, heldout_loss)
+
+    def _read(self, losses: list[Tensor], step: int) -> float:
+        """The last of the losses up to `step`; waits for the device."""
+        values = torch.stack(losses).tolist()
+        for index, value in enumerate(values):
+            if not math.isfinite(value):
+                raise NonFiniteError(
+                    f"the textual inversion's loss must be finite, got {value} at step "
+                    f"{step - len(values) + index + 1}: try a lower learning rate or "
+                    f"float32"
+                )
+        return values[-1]
+
+    def _refresh(self) -> None:
+        """New augmented images in the place of the pool's oldest."""
+        size = self.pool.latents.shape[0]
+        count = min(self.config.refresh_size, size)
+        if count == 0:
+            return
+        fresh = self._examples(self.image, count)
+        places = (torch.arange(count) + self.oldest) % size
+        self.oldest = (self.oldest + count) % size
+        places = send(places, self.prior.device)
+        self.pool.latents[places] = fresh.latents
+        self.pool.weights[places] = fresh.weights
 
     def _training_loss(self, vectors: Tensor) -> Tensor:
         config, generator = self.config, self.generator
         count = config.batch_size
         chosen = torch.randint(
             0, self.pool.latents.shape[0], (count,), generator=generator
-        ).to(self.prior.device)
+        )
+        chosen = send(chosen, self.prior.device)
         batch = _Examples(self.pool.latents[chosen], self.pool.weights[chosen])
         noise = self._noise(batch.latents.shape)
         timesteps = self._timesteps(torch.rand(count, generator=generator))
@@ -265,13 +307,13 @@ class _Inversion:
 
     def _noise(self, shape: torch.Size) -> Tensor:
         noise = torch.randn(shape, generator=self.generator)
-        return noise.to(self.prior.device)
+        return send(noise, self.prior.device)
 
     def _timesteps(self, shares: Tensor) -> Tensor:
         low, high = self.config.timestep_range
         last = self.prior.num_train_timesteps - 1
         timesteps = ((low + (high - low) * shares) * last).round().long()
-        return timesteps.to(self.prior.device)
+        return send(timesteps, self.prior.device)
 
 
 def _photo_text(

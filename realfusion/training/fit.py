@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from realfusion.training.launched import (
     NonFiniteTermError,
     SampleOverflowError,
 )
+from realfusion.training.out_of_memory import is_out_of_memory
 from realfusion.training.state import TrainState
 from realfusion.training.step import (
     Task,
@@ -78,6 +80,7 @@ def fit(
 
     Raises:
         NonFiniteError: After too many recoveries.
+        OutOfMemoryError: torch's; `state` is that after the last whole step.
     """
     is_graphed = cuda_graphs and state.refused.is_cuda and task.prior is None
     update: Update = GraphedUpdate() if is_graphed else update_scene
@@ -86,7 +89,13 @@ def fit(
     snapshot = _take_snapshot(state)
     while state.step < config.iterations or launched:
         if state.step < config.iterations:
-            launched.append(launch_step(state, task, config, update))
+            random_before = state.generator.get_state()
+            try:
+                launched.append(launch_step(state, task, config, update))
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    _abandon(state, task, config, launched, random_before)
+                raise
         at_snapshot = state.step % config.recovery.snapshot_interval == 0
         must_settle = at_snapshot or state.step == config.iterations
         while launched and (must_settle or len(launched) > max_launched):
@@ -108,6 +117,22 @@ def fit(
 def _take_snapshot(state: TrainState) -> _Snapshot:
     tensors = {name: value.detach().clone() for name, value in state.tensors().items()}
     return _Snapshot(tensors, state.numbers())
+
+
+def _abandon(
+    state: TrainState,
+    task: Task,
+    config: ReconstructionConfig,
+    launched: deque[LaunchedStep],
+    random_before: Tensor,
+) -> None:
+    """Leave a step that memory did not suffice for, and settle those before it."""
+    state.optimizer.zero_grad(set_to_none=True)
+    state.generator.set_state(random_before)
+    # A step that is not sound has called off itself and all behind it.
+    with suppress(NonFiniteTermError, SampleOverflowError):
+        while launched:
+            finish_step(state, task, config, launched.popleft())
 
 
 def _recover(

@@ -10,7 +10,7 @@ import pytest
 from realfusion import __version__
 from realfusion._extension import MissingKernelsError
 from realfusion.cli.main import COMMANDS, guarded, main, run_main
-from realfusion.errors import InputError, NonFiniteError
+from realfusion.errors import DeviceMemoryError, InputError, NonFiniteError
 from realfusion.listener import RunInterruptedError
 
 HEAVY = ("torch", "diffusers", "transformers", "numpy", "cv2", "scipy", "trimesh")
@@ -36,6 +36,7 @@ class OutOfMemoryError(RuntimeError):
         (OSError(28, "No space left on device", "mesh.glb"), 1),
         (OSError(13, "Permission denied", "mesh.glb"), 2),
         (OSError(30, "Read-only file system", "mesh.glb"), 2),
+        (DeviceMemoryError("CUDA out of memory; try --memory low"), 1),
         (OutOfMemoryError("CUDA out of memory."), 1),
         (RunInterruptedError("stopped at step 3"), 130),
         (KeyboardInterrupt(), 130),

@@ -3,10 +3,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
+from realfusion.cli import doctor
 from realfusion.errors import InputError
 from realfusion.priors import model_files, selection
 from realfusion.priors.model_files import (
@@ -145,13 +155,6 @@ def test_unknown_prior_lists_the_choices(spec: str, cache: Path) -> None:
         resolve_prior(spec, device="cpu")
 
 
-def test_single_file_checkpoint_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    path = tmp_path / "model.ckpt"
-    path.touch()
-    with pytest.raises(InputError, match=r"got the file .*convert"):
-        resolve_prior(path, device="cpu")
-
-
 def test_offline_without_cache_says_what_to_do(cache: Path) -> None:
     with pytest.raises(InputError) as caught:
         resolve_prior("runwayml/stable-diffusion-v1-5", device="cpu", offline=True)
@@ -162,9 +165,58 @@ def test_offline_without_cache_says_what_to_do(cache: Path) -> None:
     assert "\n" not in message
 
 
-def test_unreachable_hub_says_what_to_do(cache: Path) -> None:
-    with pytest.raises(InputError, match="the Hub cannot be reached: check the net"):
+def test_hf_hub_offline_is_respected_and_named(cache: Path) -> None:
+    with pytest.raises(InputError, match=r"downloads are off \(HF_HUB_OFFLINE\)"):
         resolve_prior("sd", device="cpu")
+
+
+def http_error(kind: type[HfHubHTTPError]) -> HfHubHTTPError:
+    response = types.SimpleNamespace(headers={}, request=None, status_code=403)
+    return kind("no luck\nsecond line", response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (LocalEntryNotFoundError("x"), "the Hub cannot be reached: check the network"),
+        (http_error(GatedRepoError), "needs an accepted licence.*hf auth login"),
+        (http_error(RepositoryNotFoundError), "does not exist on the Hub"),
+        (http_error(RevisionNotFoundError), "at v9 has no such revision"),
+        (http_error(RemoteEntryNotFoundError), "lacks a file that is needed"),
+        (http_error(HfHubHTTPError), r"\(no luck\): the same command goes on"),
+        (OSError("disk full"), r"could not be downloaded \(disk full\)"),
+    ],
+)
+def test_failures_of_a_download_are_one_line_with_the_remedy(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, remedy: str
+) -> None:
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with pytest.raises(InputError, match=remedy) as caught:
+        locate_model("sd", revision="v9")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"the prior {SD} at v9 ")
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("text_encoder_2", "Stable Diffusion XL"), ("transformer", "Flux")],
+)
+def test_models_of_other_shapes_are_refused_by_name(
+    tmp_path: Path, model_folder: Path, part: str, name: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    (folder / part).mkdir()
+    (folder / part / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=rf"{name}.*Stable Diffusion 1\.x and 2\.x"):
+        resolve_prior(folder, device="cpu")
 
 
 def test_cached_model_is_found_without_the_network(
@@ -232,3 +284,14 @@ def test_missing_bundled_prior_says_how_to_get_it(
     monkeypatch.setattr(model_files, "BUNDLED_FOLDER", tmp_path / "nothing")
     with pytest.raises(InputError, match=r"bundled prior is missing.*train-prior"):
         resolve_prior("bundled", device="cpu")
+
+
+@pytest.mark.usefixtures("bundled", "cached_stable_diffusion")
+def test_doctor_lists_what_is_cached(cache: Path) -> None:
+    torn = cache / "models--someone--torn" / "snapshots" / ("1" * 40) / "unet"
+    torn.mkdir(parents=True)
+    (torn / "config.json").write_text("{}")
+    shown = {each.value.split(",")[0]: each for each in doctor._priors()}
+    assert list(shown) == ["bundled", SD, "someone/torn"]
+    assert shown["someone/torn"].state == "optional"
+    assert "incomplete" in shown["someone/torn"].value

@@ -407,7 +407,7 @@ def test_weights_that_lack_a_parameter_are_refused(
     weights = load_file(file)
     del weights[name]
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r"must hold all weights .* lacks 1 \("):
+    with pytest.raises(InputError, match=r"must hold all weights .* lacks .* again"):
         StableDiffusionPrior.from_pretrained(tmp_path)
 
 
@@ -457,3 +457,53 @@ def test_mismatched_conditioning_is_refused(
         )
     with pytest.raises(ValueError, match="`cameras` must not be empty"):
         prior.condition(WORDS, [])
+
+
+def test_the_denoiser_is_called_once_without_autograd(
+    prior: StableDiffusionPrior, generator: torch.Generator
+) -> None:
+    """Both sides of guidance and all views in one batch."""
+    calls = []
+    prior.unet.register_forward_pre_hook(
+        lambda _module, inputs: calls.append((len(inputs[0]), torch.is_grad_enabled()))
+    )
+    images = torch.rand(3, 3, 32, 32, requires_grad=True)
+    prior.noise_residual(
+        prior.encode(images),
+        prior.condition(WORDS, CAMERAS),
+        timesteps=TIMESTEPS,
+        guidance_scale=100.0,
+        generator=generator,
+    )
+    assert calls == [(6, False)]
+
+
+def test_attention_is_the_fused_one(prior: StableDiffusionPrior) -> None:
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    kinds = {type(each) for each in prior.unet.attn_processors.values()}
+    assert kinds == {AttnProcessor2_0}
+
+
+@pytest.mark.cuda
+def test_no_step_of_the_prior_waits_for_the_device() -> None:
+    """The second judgement; the first fills caches."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    prior = random_prior(TINY, device="cuda")
+    assert prior.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    images = torch.rand(3, 3, 32, 32, device="cuda", requires_grad=True)
+    for mode in ("default", "error"):
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            latents = prior.encode(images)
+            judged = prior.noise_residual(
+                latents,
+                prior.condition(WORDS, CAMERAS),
+                timesteps=TIMESTEPS,
+                guidance_scale=100.0,
+                generator=torch.Generator(),
+            )
+            score_distillation_loss(latents, judged.residual).backward()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")

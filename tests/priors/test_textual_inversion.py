@@ -233,6 +233,63 @@ def test_non_finite_loss_names_the_step(
         run(prior, photo, QUICK)
 
 
+def make_inversion(
+    prior: StableDiffusionPrior, photo: torch.Tensor, **options: int
+) -> textual_inversion._Inversion:
+    config = dataclasses.replace(QUICK, **options)
+    generator = torch.Generator().manual_seed(0)
+    return textual_inversion._Inversion(prior, photo, config, generator, None, None)
+
+
+def test_the_oldest_of_the_pool_are_replaced_at_each_look(
+    prior: StableDiffusionPrior, photo: torch.Tensor
+) -> None:
+    inversion = make_inversion(prior, photo, pool_size=5, refresh_size=2)
+    kept = inversion.pool.latents.clone()
+    replaced = []
+    for progress in inversion.run():
+        if progress.heldout_loss is not None and progress.step > 0:
+            changed = (inversion.pool.latents != kept).flatten(1).any(dim=1)
+            replaced.append(changed.nonzero().flatten().tolist())
+            kept = inversion.pool.latents.clone()
+    assert replaced == [[0, 1], [2, 3], [0, 4]]
+
+
+def test_a_pool_may_stand_still(
+    prior: StableDiffusionPrior, photo: torch.Tensor
+) -> None:
+    inversion = make_inversion(prior, photo, refresh_size=0)
+    before = inversion.pool.latents.clone()
+    assert len(list(inversion.run())) == 14
+    assert torch.equal(inversion.pool.latents, before)
+
+
+def test_losses_are_read_late_where_the_device_runs_ahead(
+    prior: StableDiffusionPrior, photo: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(make_inversion(prior, photo).run())
+    late = make_inversion(prior, photo)
+    late.reads_at_once = False
+    items = list(late.run())
+    read = [item.step for item in items if item.loss is not None]
+    assert read == [4, 8, 12]
+    for item, other in zip(items, expected, strict=True):
+        assert item.loss in (None, other.loss)
+    assert torch.equal(items[-1].token.vectors, expected[-1].token.vectors)
+
+    predict, calls = prior.predict_noise, []
+
+    def poisoned(*args: torch.Tensor) -> torch.Tensor:
+        calls.append(None)
+        return predict(*args) * (float("nan") if len(calls) > 3 else 1.0)
+
+    late = make_inversion(prior, photo)
+    late.reads_at_once = False
+    monkeypatch.setattr(prior, "predict_noise", poisoned)
+    with pytest.raises(NonFiniteError, match="got nan at step 3"):
+        list(late.run())
+
+
 def test_bad_inputs_are_refused(
     prior: StableDiffusionPrior, photo: torch.Tensor, generator: torch.Generator
 ) -> None:
