@@ -61,6 +61,8 @@ def time_beside_floor(
 @pytest.mark.parametrize("method", ["ours", "bare networks"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_score_distillation(benchmark, device, synchronize, case, method):
+    if case.is_compiled and device.type == "cpu":
+        pytest.skip("compiling takes minutes on a CPU")
     prior = make_prior(case, shape_on(device), str(device))
     make = judgement if method == "ours" else bare_networks
     benchmark.group = f"judgement of views, {case.name}"
