@@ -84,7 +84,7 @@ DEFAULT = ReconstructionConfig(
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="auto"),
-    objective=replace(_OBJECTIVE, normal_smoothness=TermConfig(initial=5.0)),
+    objective=_OBJECTIVE,
     optimizer=OptimizerConfig(grid_learning_rate=4e-3, final_rate_fraction=0.1),
     score_distillation=_DISTILLATION,
 )
