@@ -285,12 +285,12 @@ def reconstruct(
     photo = prepare_photo(
         torch.from_numpy(rgba), size=config.reference_size, camera=camera, device=device
     )
-    has_prior = prepared.prior is not None
-    body = initial_body(photo, config.initial_shape, has_prior=has_prior)
     index = read_index(folder.checkpoint)
     if index is None:
         state = TrainState(config, seed=opened.config.seed, device=device)
         history, before = History(), 0.0
+        has_prior = prepared.prior is not None
+        body = initial_body(photo, config.initial_shape, has_prior=has_prior)
         if body is not None:
             stop_if_asked(listener, "before the reconstruction")
             levels = active_levels(config.coarse_to_fine, config.field.num_levels, 0.0)
@@ -331,7 +331,7 @@ def reconstruct(
         if prepared.prior is not None:
             update_metrics(folder, clipped_latents=prepared.prior.num_clipped)
 
-    task = Task(photo, prepared.prior, prepared.prompt, body)
+    task = Task(photo, prepared.prior, prepared.prompt)
     steps = fit(state, task, config, cuda_graphs=options.cuda_graphs)
     remedy = memory_remedy(opened.config, options)
     for result in saved_before_explained(steps, save, remedy):

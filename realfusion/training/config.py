@@ -33,11 +33,6 @@ class TermConfig:
     clip: float | None = None
     """Largest norm of the gradient this term may send into its rendered input."""
 
-    @property
-    def is_used(self) -> bool:
-        """Whether the weight is ever other than 0."""
-        return self.initial != 0.0 or (self.final or 0.0) != 0.0
-
     def __post_init__(self) -> None:
         """Refuse what is no schedule."""
         check_finite(self, "initial")
@@ -81,9 +76,6 @@ class ObjectiveConfig:
         default_factory=lambda: TermConfig(initial=0.0)
     )
     """Opaque rays."""
-    body: TermConfig = dataclasses.field(default_factory=lambda: TermConfig())
-    """Density and colour at random points against the body that the run started from:
-    what no photo and no prior speaks for stays as it was guessed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +151,6 @@ class InitialShapeConfig:
     """Points a step."""
     log_density: float = 4.0
     """Log-density inside the body, and minus that outside."""
-    anchor_points: int = 4096
-    """Points a step at which the term `body`, if it has a weight, looks."""
     depth_scale: float = 1.0
     """With `silhouette`: depth of the body in units of its inflated half-width."""
     colour_blur: float = 0.08
@@ -170,7 +160,7 @@ class InitialShapeConfig:
     def __post_init__(self) -> None:
         """Refuse what makes no body."""
         check_at_least(self, 0, "steps", "colour_blur")
-        check_at_least(self, 1, "points", "anchor_points")
+        check_at_least(self, 1, "points")
         check_positive(self, "depth_scale", "log_density")
 
 

@@ -40,8 +40,6 @@ class StepDraw:
         view_jitter: As `photo_jitter`, one number a ray of each view.
         view_backgrounds: As `photo_background`, one a view.
         weights: Weights of all terms, in the order of `ObjectiveConfig`.
-        body_points: Where the field is held against the body it started from; [0, 1]
-            spans the box.
         average_share: How far the averaged parameters move to the current ones.
     """
 
@@ -57,7 +55,6 @@ class StepDraw:
     view_jitter: Float[Tensor, "num_views num_rays"]
     view_backgrounds: Float[Tensor, "num_views 3"]
     weights: Float[Tensor, " num_terms"]
-    body_points: Float[Tensor, "num_points 3"]
     average_share: Float[Tensor, ""]
 
     def tensors(self) -> dict[str, Tensor]:
@@ -131,13 +128,8 @@ def draw_step(
         view_jitter=torch.stack(jitters),
         view_backgrounds=torch.stack(backgrounds),
         weights=torch.tensor(list(weights.values())),
-        body_points=torch.rand(_num_body_points(config), 3, generator=generator),
         average_share=torch.tensor(average_share(config.optimizer, step + 1)),
     )
-
-
-def _num_body_points(config: ReconstructionConfig) -> int:
-    return config.initial_shape.anchor_points if config.objective.body.is_used else 0
 
 
 def _choose_pixels(total: int, count: int, generator: torch.Generator) -> Tensor:

@@ -49,37 +49,6 @@ def initial_body(
     )
 
 
-def body_loss(
-    field: RadianceField,
-    body: InitialBody,
-    points: Float[Tensor, "num_points 3"],
-    *,
-    log_density: float,
-    num_active_levels: int | None,
-) -> Float[Tensor, ""]:
-    """How far a field is from a body: occupancy everywhere, colours inside.
-
-    Args:
-        field: The field.
-        body: What it should be.
-        points: Where to look; [0, 1] spans the field's box.
-        log_density: That of the inside, and minus that of the outside.
-        num_active_levels: Levels of the hash grid to use; None for all.
-
-    Returns:
-        The sum of the two mean squared differences.
-    """
-    positions = (2.0 * points - 1.0) * field.config.bound
-    with torch.no_grad():
-        surety, colours = body.at(positions)
-    target = (log_density * surety).sigmoid()
-    samples = field(positions, num_active_levels=num_active_levels, with_normals=False)
-    # Densities span decades; the bounded difference of soft occupancies does not.
-    inside = samples.densities / (1.0 + samples.densities)
-    colour_error = (target[:, None] * (samples.albedo - colours).square()).mean()
-    return functional.mse_loss(inside, target) + colour_error
-
-
 def fit_initial_shape(
     field: RadianceField,
     body: InitialBody,
@@ -99,14 +68,15 @@ def fit_initial_shape(
     """
     optimizer = torch.optim.Adam(field.parameters(), lr=LEARNING_RATE, fused=True)
     for _ in range(config.steps):
-        points = torch.rand(config.points, 3, generator=generator).to(field.table)
-        loss = body_loss(
-            field,
-            body,
-            points,
-            log_density=config.log_density,
-            num_active_levels=num_active_levels,
-        )
+        noise = torch.rand(config.points, 3, generator=generator)
+        points = ((2.0 * noise - 1.0) * field.config.bound).to(field.table)
+        surety, colours = body.at(points)
+        target = (config.log_density * surety).sigmoid()
+        samples = field(points, num_active_levels=num_active_levels, with_normals=False)
+        # Densities span decades; the bounded difference of soft occupancies does not.
+        inside = samples.densities / (1.0 + samples.densities)
+        loss = functional.mse_loss(inside, target)
+        loss = loss + (target[:, None] * (samples.albedo - colours).square()).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -27,7 +27,6 @@ from realfusion.training.config import (
     TermConfig,
 )
 from realfusion.training.draws import StepDraw
-from realfusion.training.initial_shape import InitialBody, body_loss
 from realfusion.training.photo import Photo
 from realfusion.training.schedules import term_weight
 
@@ -215,32 +214,6 @@ def surface_terms(views: list[View], config: ReconstructionConfig) -> Terms:
         for name, value in values.items():
             named.setdefault(name, []).append(value)
     return {name: torch.stack(values).mean() for name, values in named.items()}
-
-
-def body_terms(
-    scene: Scene, body: InitialBody | None, config: ReconstructionConfig, draw: StepDraw
-) -> Terms:
-    """What nothing else speaks for must stay the body that the run started from.
-
-    Args:
-        scene: What is optimised.
-        body: The body; None leaves the term out.
-        config: Weight of the term, density of the body.
-        draw: The points.
-
-    Returns:
-        The term `body`; nothing if it never has a weight.
-    """
-    if body is None or not config.objective.body.is_used:
-        return {}
-    loss = body_loss(
-        scene.field,
-        body,
-        draw.body_points,
-        log_density=config.initial_shape.log_density,
-        num_active_levels=scene.num_active_levels,
-    )
-    return {"body": loss}
 
 
 def weighted_sum(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from realfusion.cameras.config import CameraSamplingConfig, ReferenceCameraConfig
 from realfusion.fields.config import BackgroundConfig, FieldConfig
 from realfusion.priors.config import ScoreDistillationConfig

@@ -23,7 +23,6 @@ from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
 from realfusion.training.config import ReconstructionConfig
 from realfusion.training.draws import StepDraw, draw_step
-from realfusion.training.initial_shape import InitialBody
 from realfusion.training.launched import (
     LaunchedStep,
     NonFiniteTermError,
@@ -33,7 +32,6 @@ from realfusion.training.launched import (
 )
 from realfusion.training.objective import (
     Terms,
-    body_terms,
     prior_terms,
     reconstruction_terms,
     render_photo,
@@ -48,13 +46,11 @@ from realfusion.training.state import TrainState
 
 @dataclass(frozen=True)
 class Task:
-    """What a reconstruction is given: the photo, a prior with its prompt, and the body
-    that it started from."""
+    """What a reconstruction is given: the photo, and a prior with its prompt."""
 
     photo: Photo
     prior: DiffusionPrior | None = None
     prompt: Prompt | None = None
-    body: InitialBody | None = None
 
 
 Update = Callable[[TrainState, Task, ReconstructionConfig, StepDraw], Outcome]
@@ -138,7 +134,6 @@ def compute_terms(
     terms = reconstruction_terms(seen, task.photo, config, draw.pixels)
     terms |= prior_terms(views, task.prior, task.prompt, config, draw, state.generator)
     terms |= surface_terms(views, config)
-    terms |= body_terms(scene, task.body, config, draw)
     return terms, [view.rendered for view in (seen, *views)]
 
 
