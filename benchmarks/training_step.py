@@ -13,6 +13,7 @@ import torch
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
 from realfusion.priors.protocol import DiffusionPrior
+from realfusion.priors.score_distillation import ScoreDistillation
 from realfusion.training.config import ReconstructionConfig
 from realfusion.training.draws import StepDraw, draw_step
 from realfusion.training.initial_shape import fit_initial_shape, initial_body
@@ -73,9 +74,10 @@ class Bench:
 
     def judge(self) -> Callable[[], None] | None:
         """Encoding views and judging the latents, both guidance branches."""
-        prior, prompt = self.task.prior, self.task.prompt
-        if prior is None or prompt is None:
+        judge_of_task = self.task.prior
+        if not isinstance(judge_of_task, ScoreDistillation):
             return None
+        prior, prompt = judge_of_task.diffusion, judge_of_task.prompt
         config, generator = self.config, self.state.generator
         size, count = config.prior_view_size, config.prior_views
         images = torch.rand(
@@ -137,7 +139,11 @@ def make_bench(
     """
     photo = make_disc_photo(config, device)
     state = TrainState(config, seed=0, device=device)
-    task = Task(photo, prior, None if prior is None else Prompt(subject="an object"))
+    judge = None
+    if prior is not None:
+        prompt = Prompt(subject="an object")
+        judge = ScoreDistillation(prior, prompt, config.score_distillation)
+    task = Task(photo, judge)
     body = initial_body(photo, config.initial_shape, has_prior=prior is not None)
     if body is not None:
         fit_initial_shape(

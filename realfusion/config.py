@@ -75,13 +75,17 @@ class ExportConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One image, one prior, one reconstruction."""
+    """One image (or one sentence), one prior, one reconstruction."""
 
-    image: Path
+    image: Path | None = None
     """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
+    text: str | None = None
+    """The object in words, instead of a photo: all sides come from the prior
+    (DreamFusion)."""
     prior: str = "auto"
     """`auto`, `bundled`, `none`, `sd15`, `sd21`, a Hub id, a folder in diffusers'
-    layout, or a single .safetensors checkpoint."""
+    layout, a single .safetensors checkpoint, or `clip[:MODEL]`; `:WEIGHT` may follow.
+    Several, joined by `+` or given one by one, judge together."""
     prior_revision: str | None = None
     """Revision of a Hub id to pin."""
     offline: bool = False
@@ -106,6 +110,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         """Refuse seeds that the generators cannot take."""
         check_within(self, 0, 2**63 - 1, "seed")
+
+    @property
+    def subject_name(self) -> str:
+        """What the object is called: the photo's name, or the words for it."""
+        return self.text or "" if self.image is None else self.image.stem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,9 @@ def evaluate_run(
         listener.stage("surface")
         mesh = _mesh_or_none(scene, opened.config.export, listener)
     result = evaluate(truth, np.stack(pictures), front, mesh)
-    front_figures = measure_front(opened.folder, front, camera)
+    front_figures = {}
+    if opened.config.image is not None:
+        front_figures = measure_front(opened.folder, front, camera)
     with exclusive(root):
         update_metrics(opened.folder, **front_figures, evaluation=result.to_dict())
     return result.summary() | front_figures

@@ -33,29 +33,6 @@ def mask_loss(
     return functional.mse_loss(opacity, target)
 
 
-def score_distillation_loss(
-    latents: Float[Tensor, "batch channels height width"],
-    weighted_residual: Float[Tensor, "batch channels height width"],
-) -> Float[Tensor, ""]:
-    """A scalar whose gradient is score distillation's (DreamFusion, Eq. 3).
-
-    0.5 ‖z − stopgrad(z − w (ε̂ − ε))‖², so that its gradient in z is w (ε̂ − ε) over
-    the number of elements. The mean over elements, not the sum, keeps one weight
-    meaningful for priors of any latent size. Being an ordinary loss it shares one
-    backward pass, and any gradient scaling, with all other terms (the original release
-    left it out of the scaling, which made the prior 65536 times too weak).
-
-    Args:
-        latents: The encoded views, with gradient.
-        weighted_residual: w(t) (ε̂ − ε); no gradient flows into it.
-
-    Returns:
-        The surrogate; its value is half the mean squared weighted residual.
-    """
-    target = (latents - weighted_residual).detach()
-    return 0.5 * functional.mse_loss(latents, target)
-
-
 def normal_smoothness_loss(
     normals: Float[Tensor, "height width 3"],
 ) -> Float[Tensor, ""]:

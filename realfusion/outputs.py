@@ -106,10 +106,13 @@ def export(
     """
     folder, settings = opened.folder, opened.config.export
     camera = reference_camera(opened.config.reconstruction.reference_camera)
+    has_photo = opened.config.image is not None
     started = time.perf_counter()
     with averaged_parameters(state) as scene:
         front = render_rgba(scene, camera, METRICS_SIZE)
-        metrics: dict[str, Any] = dict(measure_front(folder, front, camera))
+        metrics: dict[str, Any] = {}
+        if has_photo:
+            metrics |= measure_front(folder, front, camera)
         listener.stage("turntable", settings.turntable_views)
         sheet = _write_turntable(folder, scene, camera, settings, listener)
         listener.stage("mesh")
@@ -129,8 +132,8 @@ def export(
     write_report(
         folder.report,
         ReportContent(
-            title=opened.config.image.stem,
-            input_rgba=read_rgba(folder),
+            title=opened.config.subject_name,
+            input_rgba=read_rgba(folder) if has_photo else None,
             views=sheet,
             mesh_path=folder.mesh,
             video_path=folder.turntable_video,

@@ -8,6 +8,9 @@ where an interrupted run left off:
 3. `reconstruct`: a radiance field is fitted to the photo, while the prior judges it
    from random viewpoints.
 4. `realfusion.outputs.export`: turntable, mesh, figures and a page to look at.
+
+With words instead of an image the first stage has nothing to do, and the prior judges
+every side: DreamFusion (Poole et al., ICLR 2023).
 """
 
 from __future__ import annotations
@@ -73,11 +76,13 @@ def run(
     """
     device = choose_device(options.device)
     listener.stage("input")
-    picture = matte(read_image(config.image), config.input.matting)
+    picture = None
+    if config.image is not None:
+        picture = matte(read_image(config.image), config.input.matting)
     stop_if_asked(listener, "before anything was written")
     with exclusive(options.out):
         opened = open_run(options.out, config, overwrite=options.overwrite)
-        rgba = prepare_input(opened, picture, listener)
+        rgba = None if picture is None else prepare_input(opened, picture, listener)
         prepared = prepare_prior(opened, options, rgba, device, listener)
         if until == "token":
             return opened.folder
@@ -135,7 +140,7 @@ def prepare_input(
 def reconstruct(
     opened: OpenRun,
     options: RunOptions,
-    rgba: Float[np.ndarray, "size size 4"],
+    rgba: Float[np.ndarray, "size size 4"] | None,
     prepared: PreparedPrior,
     device: torch.device,
     listener: RunListener,
@@ -145,8 +150,8 @@ def reconstruct(
     Args:
         opened: The run; its checkpoint is continued.
         options: Intervals of checkpoints and previews.
-        rgba: The framed picture.
-        prepared: Prior and prompt.
+        rgba: The framed picture; None where only the prior knows the object.
+        prepared: The prior.
         device: Where to compute.
         listener: Told every step; may ask to stop.
 
@@ -159,15 +164,18 @@ def reconstruct(
     """
     config, folder = opened.config.reconstruction, opened.folder
     camera = reference_camera(config.reference_camera)
-    photo = prepare_photo(
-        torch.from_numpy(rgba), size=config.reference_size, camera=camera, device=device
-    )
+    photo = None
+    if rgba is not None:
+        picture, size = torch.from_numpy(rgba), config.reference_size
+        photo = prepare_photo(picture, size=size, camera=camera, device=device)
     index = read_index(folder.checkpoint)
     if index is None:
         state = TrainState(config, seed=opened.config.seed, device=device)
         history, before = History(), 0.0
-        has_prior = prepared.prior is not None
-        body = initial_body(photo, config.initial_shape, has_prior=has_prior)
+        body = None
+        if photo is not None:
+            has_prior = prepared.prior is not None
+            body = initial_body(photo, config.initial_shape, has_prior=has_prior)
         if body is not None:
             stop_if_asked(listener, "before the reconstruction")
             levels = active_levels(config.coarse_to_fine, config.field.num_levels, 0.0)
@@ -206,9 +214,9 @@ def reconstruct(
             recoveries=state.recoveries,
         )
         if prepared.prior is not None:
-            update_metrics(folder, clipped_latents=prepared.prior.num_clipped)
+            update_metrics(folder, **prepared.prior.figures())
 
-    task = Task(photo, prepared.prior, prepared.prompt)
+    task = Task(photo, prepared.prior)
     steps = fit(state, task, config, cuda_graphs=options.cuda_graphs)
     remedy = memory_remedy(opened.config, options)
     for result in saved_before_explained(steps, save, remedy):
@@ -226,7 +234,8 @@ def reconstruct(
                 f"stopped at step {state.step} of {config.iterations}; the same "
                 f"command continues from there"
             )
-    if prepared.prior is not None and (clipped := prepared.prior.num_clipped):
+    figures = {} if prepared.prior is None else prepared.prior.figures()
+    if clipped := figures.get("clipped_latents"):
         listener.note(f"{clipped} latent values were clipped before the prior saw them")
     if index is None or index.step < state.step:
         save()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,17 @@ from jaxtyping import Float
 from realfusion.config import RunConfig, RunOptions
 from realfusion.errors import InputError
 from realfusion.listener import RunInterruptedError, RunListener, stop_if_asked
+from realfusion.priors.combination import WeightedPriors
 from realfusion.priors.config import PLACEHOLDER, Prompt, TextualInversionConfig
 from realfusion.priors.memory import choose_memory_plan, free_memory, next_remedy
+from realfusion.priors.protocol import Prior
+from realfusion.priors.registry import (
+    DIFFUSION,
+    PriorRequest,
+    PriorSpec,
+    parse_priors,
+    prepare_other,
+)
 from realfusion.run_folder import OpenRun
 from realfusion.run_metrics import read_metrics, update_metrics
 from realfusion.training.out_of_memory import explained
@@ -30,87 +40,155 @@ TOKEN_SUFFIXES = (".safetensors", ".bin", ".pt")
 
 @dataclass(frozen=True)
 class PreparedPrior:
-    """A prior that knows the object, and what to ask it for.
+    """A prior that knows the object.
 
     Attributes:
         prior: None for a reconstruction by photo and regularisers alone.
-        prompt: None without a prior.
         reason: Which prior and why, in one line.
     """
 
-    prior: StableDiffusionPrior | None
-    prompt: Prompt | None
+    prior: Prior | None
     reason: str
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What the priors of a run are prepared with."""
+
+    opened: OpenRun
+    options: RunOptions
+    rgba: Float[np.ndarray, "size size 4"] | None
+    device: torch.device
+    listener: RunListener
 
 
 def prepare_prior(
     opened: OpenRun,
     options: RunOptions,
-    rgba: Float[np.ndarray, "size size 4"],
+    rgba: Float[np.ndarray, "size size 4"] | None,
     device: torch.device,
     listener: RunListener,
 ) -> PreparedPrior:
-    """Load the prior and teach it the object (RealFusion, Sec. 3.2).
+    """Load the priors and teach them the object (RealFusion, Sec. 3.2).
 
-    The learned token is kept as `token.safetensors` and reused.
+    Learned tokens are kept as `token.safetensors` and reused.
 
     Args:
         opened: The run.
         options: What is spared of the memory.
-        rgba: The framed picture.
+        rgba: The framed picture; None for an object that is only described.
         device: Where to compute.
         listener: Told which prior and why; may stop the inversion.
 
     Returns:
-        The prior with the token in force.
+        The prior with the token in force, or the weighted sum of several.
     """
-    from realfusion.priors.arrangement import compile_networks, warm_up
-    from realfusion.priors.memory_estimate import describe_memory
-    from realfusion.priors.selection import resolve_prior
-
+    stage = _Stage(opened, options, rgba, device, listener)
     config, before = opened.config, read_metrics(opened.folder)
-    remedy = memory_remedy(config, options)
+    specs = parse_priors(config.prior)
     listener.stage("prior")
     stop_if_asked(listener, "before the prior was loaded")
     started = time.perf_counter()
+    priors: list[Prior] = []
+    for index, spec in enumerate(specs):
+        prepare = _prepare_diffusion if spec.kind == DIFFUSION else _prepare_other
+        priors.append(prepare(stage, spec, index))
+    combined = _combined(specs, priors)
+    name, reason = "none", "no prior: asked for with --prior none"
+    if combined is None:
+        listener.note(reason)
+    else:
+        name = combined.name
+        reason = "; ".join(each["reason"] for each in _chosen(stage))
+    update_metrics(opened.folder, prior=name, prior_reason=reason)
+    if "prior" not in before.get("seconds", {}):  # not the reloading of later starts
+        update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
+    return PreparedPrior(combined, reason)
+
+
+def _combined(specs: Sequence[PriorSpec], priors: Sequence[Prior]) -> Prior | None:
+    """One prior for the training step."""
+    if not priors:
+        return None
+    weights = tuple(spec.weight for spec in specs)
+    return priors[0] if weights == (1.0,) else WeightedPriors(tuple(priors), weights)
+
+
+def _chosen(stage: _Stage) -> list[dict[str, str]]:
+    """Name and reason of the priors chosen so far, in the order of `--prior`."""
+    return list(read_metrics(stage.opened.folder).get("priors", []))
+
+
+def _remember(stage: _Stage, index: int, name: str, reason: str) -> None:
+    """Tell the user, and later starts, which prior this is and why."""
+    stage.listener.note(reason)
+    chosen = _chosen(stage)
+    chosen[index : index + 1] = [{"name": name, "reason": reason}]
+    update_metrics(stage.opened.folder, priors=chosen)
+
+
+def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
+    """A diffusion model that knows the object's token."""
+    from realfusion.priors.arrangement import compile_networks, warm_up
+    from realfusion.priors.memory_estimate import describe_memory
+    from realfusion.priors.score_distillation import ScoreDistillation
+    from realfusion.priors.selection import resolve_prior
+
+    opened, options, device, listener = (
+        stage.opened, stage.options, stage.device, stage.listener,
+    )  # fmt: skip
+    config = opened.config
+    remedy = memory_remedy(config, options)
+    source, reason, chosen = spec.source, None, _chosen(stage)
     # A run that "auto" began with one prior must not go on with another.
-    is_continued = config.prior == "auto" and isinstance(before.get("prior"), str)
+    if source == "auto" and index < len(chosen):
+        source, reason = chosen[index]["name"], chosen[index]["reason"]
     with explained(remedy):
         resolved = resolve_prior(
-            before["prior"] if is_continued else config.prior,
+            source,
             device=device,
             revision=config.prior_revision,
             offline=config.offline,
             memory=choose_memory_plan(options.memory, free_memory(device)),
             vae=config.vae,
         )
-    if is_continued:
-        resolved = replace(resolved, reason=before.get("prior_reason", resolved.reason))
-    listener.note(resolved.reason)
-    name = "none" if resolved.prior is None else resolved.prior.name
-    update_metrics(opened.folder, prior=name, prior_reason=resolved.reason)
-    if resolved.prior is None:
-        return PreparedPrior(None, None, resolved.reason)
-    prior = resolved.prior
-    prompt = build_prompt(config, prior.metadata.subject)
+    model = resolved.prior
+    _remember(stage, index, model.name, reason or resolved.reason)
+    prompt = build_prompt(config, model.metadata.subject)
     stop_if_asked(listener, "before textual inversion")
     if PLACEHOLDER in prompt.subject:
         with explained(remedy):
-            prior.set_token(_learn_token(opened, rgba, prior, prompt, listener))
+            model.set_token(_learn_token(stage, model, prompt, index))
     else:
         listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
-    prior.release_text_encoder()
+    model.release_text_encoder()
     num_views = config.reconstruction.prior_views
     if device.type == "cuda" or options.memory != "auto":
-        listener.note(describe_memory(prior, num_views))
+        listener.note(describe_memory(model, num_views))
     if options.compile_prior:
         listener.stage("compiling the prior")
-        compile_networks(prior)
+        compile_networks(model)
         with explained(remedy):
-            warm_up(prior, prompt, num_views)
-    if "prior" not in before.get("seconds", {}):  # not the reloading of later starts
-        update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
-    return PreparedPrior(prior, prompt, resolved.reason)
+            warm_up(model, prompt, num_views)
+    settings = config.reconstruction.score_distillation
+    return ScoreDistillation(model, prompt, settings)
+
+
+def _prepare_other(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
+    """A prior of another kind."""
+    config, rgba = stage.opened.config, stage.rgba
+    with explained(memory_remedy(config, stage.options)):
+        request = PriorRequest(
+            source=spec.source,
+            device=stage.device,
+            offline=config.offline,
+            text=config.text or config.prompt,
+            rgba=None if rgba is None else torch.from_numpy(rgba),
+            note=stage.listener.note,
+        )
+        prior = prepare_other(spec.kind, request)
+    _remember(stage, index, prior.name, f"prior {prior.name}: asked for")
+    return prior
 
 
 def memory_remedy(config: RunConfig, options: RunOptions) -> str:
@@ -137,7 +215,7 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
     """
     distillation = config.reconstruction.score_distillation
     return Prompt(
-        subject=config.prompt or subject,
+        subject=config.text or config.prompt or subject,
         negative=config.negative_prompt,
         negative_guidance=distillation.negative_guidance,
         perpendicular_weight=distillation.perpendicular_weight,
@@ -145,17 +223,14 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
 
 
 def _learn_token(
-    opened: OpenRun,
-    rgba: Float[np.ndarray, "size size 4"],
-    prior: StableDiffusionPrior,
-    prompt: Prompt,
-    listener: RunListener,
+    stage: _Stage, prior: StableDiffusionPrior, prompt: Prompt, index: int
 ) -> LearnedToken:
     """The token of this object: kept from before, from a file, or learned now."""
     from realfusion.priors.learned_embeds import load_learned_token, save_learned_token
     from realfusion.priors.textual_inversion import invert
 
-    config, path = opened.config, opened.folder.token
+    config, listener = stage.opened.config, stage.listener
+    path = stage.opened.folder.token(index)
     if path.exists():
         try:
             return load_learned_token(path)
@@ -166,13 +241,18 @@ def _learn_token(
         prior.set_token(given)  # refuses a token of another width before it is kept
         save_learned_token(path, given)
         return given
+    if stage.rgba is None:
+        raise InputError(
+            f"{PLACEHOLDER} in the prompt is learned from a photo: give one, or a "
+            f"learned token with --token FILE"
+        )
     settings = _inversion_settings(config)
     listener.stage("textual inversion", settings.steps)
     generator = torch.Generator().manual_seed(config.seed)
     token: LearnedToken | None = None
     progress_items = invert(
         prior,
-        torch.from_numpy(rgba),
+        torch.from_numpy(stage.rgba),
         settings,
         generator,
         prompt=prompt,

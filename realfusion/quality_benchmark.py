@@ -34,7 +34,7 @@ from realfusion.evaluation.ground_truth import load_ground_truth
 from realfusion.io.atomic import write_text
 from realfusion.io.quality_page import Chart, write_quality_page
 from realfusion.listener import RunInterruptedError, RunListener
-from realfusion.run_folder import digest_file
+from realfusion.run_folder import digest_file, digest_subject
 from realfusion.run_metrics import git_commit, read_metrics, versions
 
 FIGURES_NAME, TABLES_NAME, PAGE_NAME = "quality.json", "quality.md", "quality.html"
@@ -68,7 +68,7 @@ class QualityRun:
             if path.suffix in (".json", ".png", ".npz"):
                 digest.update(f"{path.name} {digest_file(path)}\n".encode())
         return {
-            "fingerprint": fingerprint(self.config, digest_file(self.config.image)),
+            "fingerprint": fingerprint(self.config, digest_subject(self.config)),
             "ground_truth": digest.hexdigest(),
             "evaluation_version": EVALUATION_VERSION,
         }

@@ -36,10 +36,10 @@ class RunFolder:
         """The picture that is reconstructed: framed, RGBA."""
         return self.root / "input.png"
 
-    @property
-    def token(self) -> Path:
-        """The learned token."""
-        return self.root / "token.safetensors"
+    def token(self, index: int = 0) -> Path:
+        """The token that the diffusion prior of this place in `--prior` learned."""
+        number = f"_{index + 1}" if index else ""
+        return self.root / f"token{number}.safetensors"
 
     @property
     def checkpoint(self) -> Path:
@@ -79,9 +79,9 @@ class RunFolder:
     def outputs(self) -> list[Path]:
         """Every file and folder a run may have written."""
         return [
-            self.config, self.input, self.token, self.checkpoint, self.previews,
+            self.config, self.input, self.token(), self.checkpoint, self.previews,
             self.turntable_video, self.turntable_sheet, self.mesh, self.metrics,
-            self.report,
+            self.report, *sorted(self.root.glob("token_*.safetensors")),
         ]  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def open_run(root: Path, config: RunConfig, *, overwrite: bool = False) -> OpenR
             then.
     """
     folder = RunFolder(root)
-    digest = digest_file(config.image)
+    digest = digest_subject(config)
     identity = fingerprint(config, digest)
     if root.exists() and not root.is_dir():
         raise InputError(f"--out {root} is a file; give a folder")
@@ -154,7 +154,7 @@ def is_finished(root: Path, config: RunConfig) -> bool:
     folder = RunFolder(root)
     if not folder.config.exists() or not folder.report.exists():  # written last
         return False
-    identity = fingerprint(config, digest_file(config.image))
+    identity = fingerprint(config, digest_subject(config))
     return read_config(folder)["fingerprint"] == identity
 
 
@@ -190,6 +190,17 @@ def read_config(folder: RunFolder) -> dict[str, Any]:
             f"{folder.config} cannot be read ({error}); use another --out folder"
         ) from error
     return values
+
+
+def digest_subject(config: RunConfig) -> str:
+    """Digest of what is reconstructed: the photo's bytes, or the words for it.
+
+    Raises:
+        InputError: The photo cannot be read.
+    """
+    if config.image is not None:
+        return digest_file(config.image)
+    return hashlib.sha256(config.subject_name.encode()).hexdigest()
 
 
 def digest_file(path: Path) -> str:
@@ -231,7 +242,7 @@ def _refuse_foreign_folder(folder: RunFolder) -> None:
 
 def _has_work(folder: RunFolder) -> bool:
     """Whether there is more than what a failed start leaves behind."""
-    kept = (folder.token, folder.checkpoint, folder.mesh, folder.turntable_video)
+    kept = (folder.token(), folder.checkpoint, folder.mesh, folder.turntable_video)
     return any(path.exists() for path in kept)
 
 

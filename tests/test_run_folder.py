@@ -40,7 +40,7 @@ def test_the_same_configuration_continues(tmp_path, config):
 
 def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path, config):
     opened = open_run(tmp_path / "out", config)
-    opened.folder.token.write_bytes(b"a learned token")
+    opened.folder.token().write_bytes(b"a learned token")
     before = opened.folder.config.read_bytes()
     other = dataclasses.replace(config, seed=7)
     with pytest.raises(InputError, match=r"other settings \(seed\).*--overwrite"):

@@ -21,6 +21,7 @@ from realfusion.config import RunConfig, RunOptions
 from realfusion.errors import InputError
 from realfusion.presets import PRESETS
 from realfusion.prior_training.config import PriorTrainingConfig
+from realfusion.training.presets import for_text
 
 Arguments = TypeVar("Arguments")
 PresetName = Literal["paper", "default", "fast", "smoke"]
@@ -33,9 +34,9 @@ OptionalFloat = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class RunArguments(RunConfig, RunOptions):
-    """A full 360° model of an object from one image of it."""
+    """A full 360° model of an object from one image of it, or from words alone."""
 
-    image: tyro.conf.Positional[Path]
+    image: tyro.conf.Positional[Path | None] = None
     """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = DEFAULT_OUT
     """The run folder, NAME being the image's. A run that was stopped continues
@@ -67,8 +68,22 @@ class RunArguments(RunConfig, RunOptions):
         RunConfig.__post_init__(self)
         RunOptions.__post_init__(self)
 
+    def check_subject(self) -> None:
+        """Refuse a run of nothing, or of two things; InputError."""
+        if (self.image is None) == (self.text is None):
+            raise InputError('give one image, or --text "..." instead')
+        if self.text is None:
+            return
+        if not self.text.strip():
+            raise InputError("--text must say what the object is, got nothing")
+        if self.prior == "none":
+            raise InputError("--text needs a prior: only it knows the object")
+        if self.prompt is not None:
+            raise InputError("--prompt is for a photo; --text is the prompt itself")
+
     def config(self) -> RunConfig:
         """What decides the result; InputError where a short form is out of range."""
+        self.check_subject()
         values = _fields_of(RunConfig, self)
         camera = self.reconstruction.reference_camera
         given = {
@@ -95,7 +110,10 @@ class RunArguments(RunConfig, RunOptions):
         """Where and how it is computed."""
         values = _fields_of(RunOptions, self)
         if self.out == DEFAULT_OUT:
-            values["out"] = DEFAULT_OUT.with_name(self.image.stem)
+            name = self.subject_name
+            if self.image is None:
+                name = folder_name(name)[:64]
+            values["out"] = DEFAULT_OUT.with_name(name)
         return RunOptions(**values)
 
 
@@ -278,8 +296,8 @@ def _fields_of(kind: type, instance: Any) -> dict[str, Any]:
 
 def parse_run(program: str, args: Sequence[str]) -> RunArguments:
     """The options of `realfusion-run`; `--preset` sets the defaults of the others."""
-    default = RunArguments(image=tyro.MISSING, **_preset_values(args))
-    return parse(RunArguments, program, args, default=default)
+    default = RunArguments(**_preset_values(args))
+    return parse(RunArguments, program, _with_one_prior(args), default=default)
 
 
 def parse_benchmark(program: str, args: Sequence[str]) -> BenchmarkQualityArguments:
@@ -293,16 +311,32 @@ def parse_benchmark(program: str, args: Sequence[str]) -> BenchmarkQualityArgume
 def parse_batch(program: str, args: Sequence[str]) -> BatchArguments:
     """The options of `realfusion batch`: those of a run, for many images."""
     default = BatchArguments(images=tyro.MISSING, **_preset_values(args))
-    return parse(BatchArguments, program, args, default=default)
+    return parse(BatchArguments, program, _with_one_prior(args), default=default)
+
+
+def _with_one_prior(args: Sequence[str]) -> list[str]:
+    """The words with all their `--prior` in one, at the end, joined by `+`."""
+    others, priors = [], []
+    words = iter(args)
+    for word in words:
+        if word == "--prior":
+            priors.append(next(words, ""))
+        elif word.startswith("--prior="):
+            priors.append(word.removeprefix("--prior="))
+        else:
+            others.append(word)
+    return [*others, "--prior", "+".join(priors)] if len(priors) > 1 else list(args)
 
 
 def _preset_values(args: Sequence[str]) -> dict[str, Any]:
     """The preset named in `args`, and what it sets."""
     name = _preset_in(args)
     preset = PRESETS[name]
+    has_text = any(word.split("=")[0] == "--text" for word in args)
+    reconstruction = preset.reconstruction
     return {
         "preset": name,
-        "reconstruction": preset.reconstruction,
+        "reconstruction": for_text(reconstruction) if has_text else reconstruction,
         "inversion": preset.inversion,
         "export": preset.export,
     }

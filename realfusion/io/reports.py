@@ -5,7 +5,7 @@ import html
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -28,7 +28,7 @@ class ReportContent:
     """What the page shows; whatever is None or empty is left out."""
 
     title: str
-    input_rgba: Float[np.ndarray, "height width 4"]
+    input_rgba: Float[np.ndarray, "height width 4"] | None
     views: Sequence[UInt8[np.ndarray, "view_height view_width 3"]]
     """Turntable pictures; the first is the input's own view."""
     view_labels: Sequence[str] | None = None
@@ -74,15 +74,11 @@ def render_report(content: ReportContent) -> str:
     scripts = _script("curves.js") if curves or content.video_path else ""
     if model:
         scripts += _script("viewer.js")
-    front = content.views[0] if content.views else None
     return Template(_part("template.html")).substitute(
         title=html.escape(content.title),
         style=_part("style.css"),
-        lede=html.escape(_lede(content.metrics)),
-        input_image=_picture(to_uint8(content.input_rgba)),
-        front_view=""
-        if front is None
-        else f'<img src="{_picture(front)}" alt="The reconstruction from the front">',
+        lede=html.escape(_lede(content)),
+        pictures="\n".join(_pictures(content)),
         tiles="\n".join(_tile(*tile) for tile in _tiles(content.metrics)),
         views=_view_items(content),
         model=model,
@@ -115,8 +111,30 @@ def _data_url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _lede(metrics: Mapping[str, Any]) -> str:
-    parts = []
+def _pictures(content: ReportContent) -> Iterator[str]:
+    """The photo, if there is one, beside the front of the result."""
+    caption = "Reconstruction"
+    if content.input_rgba is not None:
+        photo = _picture(to_uint8(content.input_rgba))
+        text = "The input picture, cut out from its background"
+        yield _figure("frame checker", f'<img src="{photo}" alt="{text}">', "Input")
+        caption = "Reconstruction, same view"
+    front = ""
+    if content.views:
+        text = "The reconstruction from the front"
+        front = f'<img src="{_picture(content.views[0])}" alt="{text}">'
+    yield _figure("frame", front, caption)
+
+
+def _figure(kind: str, picture: str, caption: str) -> str:
+    return (
+        f'  <figure>\n    <div class="{kind}">{picture}</div>\n'
+        f"    <figcaption>{caption}</figcaption>\n  </figure>"
+    )
+
+
+def _lede(content: ReportContent) -> str:
+    metrics, parts = content.metrics, []
     if "iterations" in metrics:
         parts.append(f"{metrics['iterations']} iterations")
     if metrics.get("prior"):
@@ -127,8 +145,9 @@ def _lede(metrics: Mapping[str, Any]) -> str:
     seconds = _total_seconds(metrics)
     if seconds:
         parts.append(f"in {_duration(seconds)}")
+    source = "words alone" if content.input_rgba is None else "one picture"
     return (
-        "A 360° model from one picture"
+        f"A 360° model from {source}"
         + (": " if parts else ". ")
         + (", ".join(parts) + "." if parts else "")
     )

@@ -1,8 +1,8 @@
-"""What the reconstruction needs of a diffusion prior."""
+"""What the reconstruction needs of a prior, and of a diffusion model as one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,68 @@ from torch import Tensor
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
+
+
+@dataclass(frozen=True)
+class JudgedViews:
+    """Random views of the scene, with gradient, as a prior looks at them.
+
+    Attributes:
+        images: The object over its background, in [0, 1].
+        colours: The object alone: colours times opacity.
+        opacities: In [0, 1].
+        cameras: Where the views are taken from.
+        progress: Fraction of the run that is done, in [0, 1).
+    """
+
+    images: Float[Tensor, "batch 3 height width"]
+    colours: Float[Tensor, "batch 3 height width"]
+    opacities: Float[Tensor, "batch 1 height width"]
+    cameras: tuple[Camera, ...]
+    progress: float
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def over(
+        self, background: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The object over other backgrounds."""
+        return self.colours + (1.0 - self.opacities) * background
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """Knows what the object looks like from sides that the photo does not show.
+
+    The one thing a training step asks of it is a loss. A new kind of prior is a class
+    with these three members, and one line in `realfusion.prior_stage.PRIOR_KINDS`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the prior is called in reports."""
+        ...
+
+    def judge(
+        self, views: JudgedViews, generator: torch.Generator
+    ) -> Float[Tensor, ""]:
+        """How wrong the views look, averaged over them.
+
+        Args:
+            views: Of the scene as it is.
+            generator: CPU generator, the only source of chance: a step that failed is
+                repeated from its state.
+
+        Returns:
+            A scalar on the views' device, which the host does not read; its gradient
+            in `views.images` (or colours and opacities) says what to change.
+        """
+        ...
+
+    def figures(self) -> Mapping[str, float]:
+        """What is worth knowing about the run so far, by name; waits for the device."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,6 +129,11 @@ class DiffusionPrior(Protocol):
     @property
     def num_train_timesteps(self) -> int:
         """Number of its noise levels."""
+        ...
+
+    @property
+    def num_clipped(self) -> int:
+        """Latent values clipped so far, being too large; waits for the device."""
         ...
 
     @property

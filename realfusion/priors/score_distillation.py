@@ -1,19 +1,68 @@
-"""Score distillation sampling (DreamFusion, Eq. 3): which noise, and how much weight.
+"""Score distillation sampling (DreamFusion, Eq. 3): a diffusion model as a prior.
 
-The prior gives the noise residual; here are the choices around it. The loss itself is
-a scalar surrogate (`realfusion.losses.score_distillation_loss`), so that the prior goes
-through the same backward pass and the same gradient scaling as every other term.
+The diffusion model gives the noise residual; here are the choices around it: which
+noise levels, and how much weight. The loss itself is a scalar surrogate, so that the
+prior goes through the same backward pass and the same gradient scaling as every other
+term.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
-from realfusion.priors.config import ScoreDistillationConfig
+from realfusion.priors.config import Prompt, ScoreDistillationConfig
+from realfusion.priors.protocol import DiffusionPrior, JudgedViews
+
+
+@dataclass(frozen=True)
+class ScoreDistillation:
+    """A diffusion model that judges by what it would denoise a noisy view to.
+
+    Attributes:
+        diffusion: The model.
+        prompt: What it is asked for; words for the view are added per camera.
+        config: Noise levels, guidance and weights.
+    """
+
+    diffusion: DiffusionPrior
+    prompt: Prompt
+    config: ScoreDistillationConfig
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.diffusion.name
+
+    def judge(
+        self, views: JudgedViews, generator: torch.Generator
+    ) -> Float[Tensor, ""]:
+        """DreamFusion, Eq. 3, as a scalar loss; see `Prior.judge`."""
+        model, config = self.diffusion, self.config
+        latents = model.encode(views.images)
+        timesteps = sample_timesteps(
+            config, views.progress, len(views), model.num_train_timesteps, generator
+        )
+        judged = model.noise_residual(
+            latents.detach(),
+            model.condition(self.prompt, views.cameras),
+            timesteps=timesteps,
+            guidance_scale=config.guidance_scale,
+            guidance_rescale=config.guidance_rescale,
+            generator=generator,
+        )
+        gradient = weighted_residual(config, judged.residual, judged.alphas_cumprod)
+        return score_distillation_loss(latents, gradient)
+
+    def figures(self) -> Mapping[str, float]:
+        """How many latent values were clipped so far."""
+        return {"clipped_latents": self.diffusion.num_clipped}
 
 
 def timestep_range_at(
@@ -89,3 +138,26 @@ def weighted_residual(
         return gradient
     root_mean_square = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
     return gradient / (root_mean_square / config.gradient_clip).clamp(min=1.0)
+
+
+def score_distillation_loss(
+    latents: Float[Tensor, "batch channels height width"],
+    weighted_residual: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, ""]:
+    """A scalar whose gradient is score distillation's (DreamFusion, Eq. 3).
+
+    0.5 ‖z − stopgrad(z − w (ε̂ − ε))‖², so that its gradient in z is w (ε̂ − ε) over
+    the number of elements. The mean over elements, not the sum, keeps one weight
+    meaningful for priors of any latent size. Being an ordinary loss it shares one
+    backward pass, and any gradient scaling, with all other terms (the original release
+    left it out of the scaling, which made the prior 65536 times too weak).
+
+    Args:
+        latents: The encoded views, with gradient.
+        weighted_residual: w(t) (ε̂ − ε); no gradient flows into it.
+
+    Returns:
+        The surrogate; its value is half the mean squared weighted residual.
+    """
+    target = (latents - weighted_residual).detach()
+    return 0.5 * functional.mse_loss(latents, target)

@@ -31,9 +31,9 @@ STABLE_DIFFUSION = HUB_ALIASES["sd"]
 
 @dataclass(frozen=True)
 class ResolvedPrior:
-    """A prior, or None for reconstruction without one, and why in one line."""
+    """A diffusion prior, and why it was taken in one line."""
 
-    prior: StableDiffusionPrior | None
+    prior: StableDiffusionPrior
     reason: str
 
 
@@ -57,13 +57,13 @@ def resolve_prior(
     memory: MemoryPlan = HIGH,
     vae: str = "own",
 ) -> ResolvedPrior:
-    """Load the prior that the user asked for.
+    """Load the diffusion prior that the user asked for.
 
     `auto` takes Stable Diffusion on a CUDA device when it is cached or can be
     downloaded, and the bundled prior otherwise.
 
     Args:
-        spec: "auto", "bundled", "none", a folder in diffusers' layout, a Hub id, or
+        spec: "auto", "bundled", a folder in diffusers' layout, a Hub id, or
             an alias.
         device: Where it computes.
         dtype: Its precision, see `choose_precision`.
@@ -79,8 +79,6 @@ def resolve_prior(
     Raises:
         InputError: If it is unknown, missing or of another kind.
     """
-    if str(spec) == "none":
-        return ResolvedPrior(None, "no prior: asked for with --prior none")
     name, reason = str(spec), f"prior {resolve_alias(str(spec))}: asked for"
     if name == "auto":
         name, reason = _choose(device, revision=revision, offline=offline)

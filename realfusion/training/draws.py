@@ -84,12 +84,15 @@ class StepDraw:
 
 
 def draw_step(
-    photo: Photo, config: ReconstructionConfig, step: int, generator: torch.Generator
+    photo: Photo | None,
+    config: ReconstructionConfig,
+    step: int,
+    generator: torch.Generator,
 ) -> StepDraw:
     """Draw everything random of a step but the prior's noise.
 
     Args:
-        photo: Tells how many pixels there are.
+        photo: Tells how many pixels there are; none without a photo.
         config: Numbers of rays and views, cameras, shading, schedules.
         step: Steps done before.
         generator: CPU generator; the same count of numbers is drawn in every step.
@@ -99,7 +102,8 @@ def draw_step(
     """
     progress = step / config.iterations
     size = config.prior_view_size
-    pixels = _choose_pixels(len(photo.alpha), config.reference_rays, generator)
+    num_pixels = 0 if photo is None else len(photo.alpha)
+    pixels = _choose_pixels(num_pixels, config.reference_rays, generator)
     mode = config.background.reference_view
     photo_background = _draw_background(mode, config.background, generator)
     photo_jitter = torch.rand(len(pixels), generator=generator)

@@ -11,12 +11,7 @@ from torch import Tensor
 from realfusion import losses
 from realfusion.cameras.camera import Rays
 from realfusion.fields.config import BackgroundMode
-from realfusion.priors.config import Prompt
-from realfusion.priors.protocol import DiffusionPrior
-from realfusion.priors.score_distillation import (
-    sample_timesteps,
-    weighted_residual,
-)
+from realfusion.priors.protocol import JudgedViews, Prior
 from realfusion.rendering.capacity import SampleCounts
 from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
@@ -143,47 +138,39 @@ def reconstruction_terms(
 
 def prior_terms(
     views: list[View],
-    prior: DiffusionPrior | None,
-    prompt: Prompt | None,
+    prior: Prior | None,
     config: ReconstructionConfig,
     draw: StepDraw,
     generator: torch.Generator,
 ) -> Terms:
-    """Every other view must look right to the prior (DreamFusion, Eq. 3).
+    """Every other view must look right to the prior (RealFusion, Sec. 3.1).
 
     Args:
         views: The random views.
         prior: Judges them; None leaves the term out.
-        prompt: Describes the object; needed with a prior.
-        config: Score distillation.
+        config: Weight and clipping of the term.
         draw: The cameras of the views.
-        generator: CPU generator of noise and noise levels.
+        generator: CPU generator of all that the prior leaves to chance.
 
     Returns:
         The term `prior`; nothing without a prior or while its weight is 0.
     """
-    weight = term_weight(config.objective.prior, draw.progress)
-    if prior is None or weight == 0.0:
+    term = config.objective.prior
+    if prior is None or term_weight(term, draw.progress) == 0.0:
         return {}
-    if prompt is None:
-        raise ValueError("prompt must be given with a prior, got None")
-    size = config.prior_view_size
-    images = torch.stack([view.rgb.T.reshape(3, size, size) for view in views])
-    settings = config.score_distillation
-    latents = _clipped(prior.encode(images), config.objective.prior, config)
-    timesteps = sample_timesteps(
-        settings, draw.progress, len(views), prior.num_train_timesteps, generator
+
+    def pictures(values: list[Tensor]) -> Float[Tensor, "batch channels height width"]:
+        size, flat = config.prior_view_size, _clipped(torch.stack(values), term, config)
+        return flat.reshape(len(values), size, size, -1).permute(0, 3, 1, 2)
+
+    judged = JudgedViews(
+        images=pictures([view.rgb for view in views]),
+        colours=pictures([view.rendered.rgb for view in views]),
+        opacities=pictures([view.rendered.opacity for view in views]),
+        cameras=draw.cameras,
+        progress=draw.progress,
     )
-    judged = prior.noise_residual(
-        latents.detach(),
-        prior.condition(prompt, draw.cameras),
-        timesteps=timesteps,
-        guidance_scale=settings.guidance_scale,
-        guidance_rescale=settings.guidance_rescale,
-        generator=generator,
-    )
-    gradient = weighted_residual(settings, judged.residual, judged.alphas_cumprod)
-    return {"prior": losses.score_distillation_loss(latents, gradient)}
+    return {"prior": prior.judge(judged, generator)}
 
 
 def surface_terms(views: list[View], config: ReconstructionConfig) -> Terms:

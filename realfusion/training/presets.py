@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from realfusion.cameras.config import CameraSamplingConfig, ReferenceCameraConfig
 from realfusion.fields.config import BackgroundConfig, FieldConfig
 from realfusion.priors.config import ScoreDistillationConfig
@@ -50,6 +52,9 @@ PAPER = ReconstructionConfig(
 )
 """The figures of the paper and its release (METHOD: one scalar loss, one backward; so
 its weights, unlike the release's, really stand in the stated proportion)."""
+
+BLOB_DENSITY = 5.0
+"""Of the field before the first step, where nothing else tells its shape."""
 
 _DISTILLATION = ScoreDistillationConfig(
     guidance_scale=3.0,
@@ -131,3 +136,17 @@ SMOKE = ReconstructionConfig(
     score_distillation=_DISTILLATION,
 )
 """Seconds: proves that everything works together, not what it can do."""
+
+
+def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
+    """A preset for an object that is only described (DreamFusion, Sec. 3.2).
+
+    Without a photo there is no body to start from but the blob, and no side whose
+    colours are known: a background that changes keeps the object from fading into it.
+    """
+    return replace(
+        config,
+        initial_shape=replace(config.initial_shape, kind="blob"),
+        field=replace(config.field, blob_density=BLOB_DENSITY),
+        background=replace(config.background, prior_views="random"),
+    )

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from realfusion.priors.config import Prompt
-from realfusion.priors.protocol import DiffusionPrior
+from realfusion.priors.protocol import Prior
 from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
 from realfusion.training.config import ReconstructionConfig
@@ -46,11 +45,20 @@ from realfusion.training.state import TrainState
 
 @dataclass(frozen=True)
 class Task:
-    """What a reconstruction is given: the photo, and a prior with its prompt."""
+    """What a reconstruction is given.
 
-    photo: Photo
-    prior: DiffusionPrior | None = None
-    prompt: Prompt | None = None
+    Attributes:
+        photo: What one side of the object looks like; None where only the prior knows.
+        prior: Judges all other sides; None leaves them to the regularisers.
+    """
+
+    photo: Photo | None
+    prior: Prior | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a task that asks for nothing."""
+        if self.photo is None and self.prior is None:
+            raise ValueError("a task needs a photo or a prior, got neither")
 
 
 Update = Callable[[TrainState, Task, ReconstructionConfig, StepDraw], Outcome]
@@ -109,8 +117,9 @@ def update_scene(
     torch.maximum(state.refused, 1.0 - is_sound.float(), out=state.refused)
     state.optimizer.step()
     state.update_average(draw.average_share)
-    photo_samples, *view_samples = [each.num_wanted for each in rendered]
-    samples = [overflowed[None], photo_samples, torch.stack(view_samples).amax(0)]
+    wanted = [each.num_wanted for each in rendered]
+    photo_samples = torch.zeros_like(wanted[0]) if task.photo is None else wanted.pop(0)
+    samples = [overflowed[None], photo_samples, torch.stack(wanted).amax(0)]
     numbers = torch.cat([numbers, *(each.double() for each in samples)])
     return Outcome(tuple(terms), numbers)
 
@@ -119,6 +128,8 @@ def compute_terms(
     state: TrainState, task: Task, config: ReconstructionConfig, draw: StepDraw
 ) -> tuple[Terms, list[Rendered]]:
     """All terms of the objective at this step, and the renderings, the photo's first.
+
+    Without a photo there is neither its terms nor its rendering: DreamFusion.
 
     Args:
         state: The scene, and the generator of the prior's noise.
@@ -129,12 +140,16 @@ def compute_terms(
     scene, photo_room, view_room = state.scene, None, None
     if state.runs_ahead:
         photo_room, view_room = state.photo_capacity.room, state.view_capacity.room
-    seen = render_photo(scene, task.photo, config, draw, photo_room)
+    terms: Terms = {}
+    rendered: list[Rendered] = []
+    if task.photo is not None:
+        seen = render_photo(scene, task.photo, config, draw, photo_room)
+        terms |= reconstruction_terms(seen, task.photo, config, draw.pixels)
+        rendered.append(seen.rendered)
     views = render_views(scene, config, draw, view_room)
-    terms = reconstruction_terms(seen, task.photo, config, draw.pixels)
-    terms |= prior_terms(views, task.prior, task.prompt, config, draw, state.generator)
+    terms |= prior_terms(views, task.prior, config, draw, state.generator)
     terms |= surface_terms(views, config)
-    return terms, [view.rendered for view in (seen, *views)]
+    return terms, [*rendered, *(view.rendered for view in views)]
 
 
 def launch_step(
@@ -193,7 +208,8 @@ def finish_step(
     """
     answer = launched.read()
     if state.runs_ahead:
-        state.photo_capacity.observe(answer.photo_samples)
+        if task.photo is not None:
+            state.photo_capacity.observe(answer.photo_samples)
         state.view_capacity.observe(answer.view_samples)
     if answer.has_overflowed:
         _step_back(state, config, launched)

@@ -23,17 +23,19 @@ from realfusion.cli.commands import _stages_of
 from realfusion.cli.display import PlainDisplay
 from realfusion.cli.main import main, run_main
 from realfusion.listener import RunInterruptedError, SilentListener
+from realfusion.priors.model_files import BUNDLED_FOLDER
 from realfusion.run_lock import exclusive
 
-# Small enough for a second or two; no prior, which has tests of its own.
-TINY = (
-    "--preset", "smoke", "--prior", "none", "--device", "cpu",
+# Small enough for a second or two.
+SMALL = (
+    "--preset", "smoke", "--device", "cpu",
     "--reconstruction.iterations", "4", "--reconstruction.reference-size", "16",
     "--reconstruction.reference-rays", "64", "--reconstruction.prior-view-size", "16",
     "--reconstruction.initial-shape.steps", "30", "--input.size", "32",
     "--export.turntable-views", "8", "--export.turntable-size", "32",
     "--export.mesh-resolution", "24",
 )  # fmt: skip
+TINY = (*SMALL, "--prior", "none")
 
 
 def write_disc(path: Path, size: int = 48) -> Path:
@@ -249,6 +251,9 @@ def test_unusable_images(make, tmp_path, capsys):
     [
         ["--prior", "no/such-prior", "--offline"],
         ["--prior", "nonsense"],
+        ["--prior", "none", "--prior", "bundled"],
+        ["--prior", "bundled:-1"],
+        ["--text", "a mug"],
         ["--device", "cuda"],
     ],
 )
@@ -257,8 +262,57 @@ def test_unusable_settings(extra, image, tmp_path, capsys):
 
     if "cuda" in extra and torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    args = [str(image), "--out", str(tmp_path / "run"), *TINY, *extra]
-    expect_input_error(capsys, args, extra[1])
+    args = [str(image), "--out", str(tmp_path / "run"), *SMALL, *extra]
+    expect_input_error(capsys, args, extra[0] if "--text" in extra else extra[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "give one image"),
+        (["--text", " "], "--text"),
+        (["--text", "a mug", "--prior", "none"], "needs a prior"),
+        (["--text", "a mug", "--prompt", "a cup"], "--prompt"),
+        (["--text", "a <e>", "--prior", "bundled"], "--token"),
+    ],
+)
+def test_unusable_words(words, named, tmp_path, capsys):
+    args = ["--out", str(tmp_path / "run"), *SMALL, *words]
+    expect_input_error(capsys, args, named)
+
+
+def test_words_alone_make_everything_but_a_photo(tmp_path, monkeypatch):
+    """DreamFusion: no photo, no figures of a front view, all outputs."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--text", "a red mug, high", "--prior", "bundled", *SMALL]
+    assert run_main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name == "a-red-mug-high"
+    made = {path.name for path in folder.iterdir()}
+    assert {"report.html", "mesh.glb", "turntable.mp4", "metrics.json"} <= made
+    assert not {"input.png", "token.safetensors"} & made
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["prior"] == "bundled"
+    assert not {"front_psnr_db", "matting"} & metrics.keys()
+    page = (folder / "report.html").read_text()
+    assert "from words alone" in page
+    assert "a red mug, high" in page
+    before = {path.name: digests(path) for path in folder.glob("checkpoint")}
+    assert run_main(words) == 0, "the same words continue the same run"
+    assert {path.name: digests(path) for path in folder.glob("checkpoint")} == before
+
+
+def test_several_priors_judge_together(image, tmp_path):
+    folder = str(BUNDLED_FOLDER)
+    words = ["--prior", "bundled:0.5", "--prior", folder, *SMALL]
+    words += ["--inversion.refinement-steps", "0"]
+    out = tmp_path / "run"
+    assert main(["reconstruct", str(image), "--out", str(out), *words]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["prior"] == f"bundled:0.5+{folder}:1"
+    assert [each["name"] for each in metrics["priors"]] == ["bundled", folder]
+    assert (out / "token.safetensors").exists()
+    assert (out / "token_2.safetensors").exists()
 
 
 def test_perpendicular_guidance_is_reached_from_the_command_line(
@@ -275,7 +329,7 @@ def test_perpendicular_guidance_is_reached_from_the_command_line(
 
     monkeypatch.setattr(stable_diffusion, "perpendicularly_guided", watched)
     option = "--reconstruction.score-distillation"
-    words = [*TINY, "--prior", "bundled", "--inversion.refinement-steps", "0"]
+    words = [*SMALL, "--prior", "bundled", "--inversion.refinement-steps", "0"]
     words += [f"{option}.negative-guidance", "perpendicular"]
     words += [f"{option}.perpendicular-weight", "0.5"]
     out = tmp_path / "run"
@@ -431,7 +485,7 @@ def test_a_run_stops_in_every_stage_and_goes_on_to_the_same_bits(
 def test_a_run_that_auto_began_goes_on_with_its_prior_and_reason(
     image, tmp_path, monkeypatch
 ):
-    words = [str(image), "--out", str(tmp_path / "run"), *TINY, "--prior", "auto"]
+    words = [str(image), "--out", str(tmp_path / "run"), *SMALL, "--prior", "auto"]
     words += ["--inversion.refinement-steps", "0"]
     arguments = parse_run("run", words)
     config, options = arguments.config(), arguments.options()
@@ -446,7 +500,7 @@ def test_a_run_that_auto_began_goes_on_with_its_prior_and_reason(
 
 
 def test_a_damaged_token_names_the_remedy(image, tmp_path, capsys):
-    args = [str(image), "--out", str(tmp_path / "run"), *TINY, "--prior", "bundled"]
+    args = [str(image), "--out", str(tmp_path / "run"), *SMALL, "--prior", "bundled"]
     arguments = parse_run("run", args)
     run_folder.open_run(tmp_path / "run", arguments.config())
     (tmp_path / "run" / "token.safetensors").write_bytes(b"junk")

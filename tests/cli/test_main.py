@@ -63,7 +63,7 @@ def test_a_defect_keeps_its_traceback():
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], ["missing", "PATH"]),
+        ([], ["give one image", "--text"]),
         (["a.png", "--preset", "quick"], ["quick", "paper", "smoke"]),
         (["a.png", "--radius", "wide"], ["--radius", "wide"]),
         (["a.png", "--radiu", "2"], ["--radiu", "did you mean --radius?"]),

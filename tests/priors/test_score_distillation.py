@@ -6,6 +6,7 @@ import torch
 from realfusion.priors.config import ScoreDistillationConfig
 from realfusion.priors.score_distillation import (
     sample_timesteps,
+    score_distillation_loss,
     score_distillation_weight,
     timestep_range_at,
     weighted_residual,
@@ -91,3 +92,25 @@ def test_clipping_bounds_each_view_and_keeps_directions() -> None:
 def test_impossible_settings_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ScoreDistillationConfig(**options)
+
+
+def test_score_distillation_gradient_is_the_weighted_residual() -> None:
+    """DreamFusion Eq. 3: the gradient reaches the latents as w (ε̂ − ε), scaled."""
+    latents = torch.randn(2, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    residual = torch.randn(2, 4, 3, 3, dtype=torch.float64, requires_grad=True)
+    loss = score_distillation_loss(latents, residual)
+    loss.backward()
+    torch.testing.assert_close(latents.grad, residual.detach() / latents.numel())
+    assert residual.grad is None, "the prior's answer carries no gradient"
+    assert loss.item() == pytest.approx(0.5 * residual.square().mean().item())
+
+
+def test_score_distillation_shares_loss_scaling() -> None:
+    """Defect 1 of the original release: the prior escaped the gradient scaling."""
+    residual = torch.randn(1, 4, 3, 3)
+    gradients = []
+    for scale in (1.0, 65536.0):
+        latents = torch.zeros(1, 4, 3, 3, requires_grad=True)
+        (scale * score_distillation_loss(latents, residual)).backward()
+        gradients.append(latents.grad / scale)
+    torch.testing.assert_close(*gradients)

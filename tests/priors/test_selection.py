@@ -259,12 +259,6 @@ def test_auto_falls_back_on_cuda_and_says_why() -> None:
         assert "\n" not in reason
 
 
-def test_none_is_no_prior() -> None:
-    resolved = resolve_prior("none", device="cpu")
-    assert resolved.prior is None
-    assert "--prior none" in resolved.reason
-
-
 def test_local_folder_is_loaded(model_folder: Path) -> None:
     resolved = resolve_prior(model_folder, device="cpu")
     assert resolved.prior.image_size == 32

@@ -10,14 +10,16 @@ from safetensors.torch import load_file, save_file
 
 from realfusion.cameras.camera import Camera
 from realfusion.errors import InputError
-from realfusion.losses import score_distillation_loss
 from realfusion.priors import components
 from realfusion.priors.components import choose_precision
 from realfusion.priors.config import Prompt, ScoreDistillationConfig
 from realfusion.priors.guidance import add_noise, perpendicularly_guided
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.random_weights import TINY, random_prior, save_random_model
-from realfusion.priors.score_distillation import weighted_residual
+from realfusion.priors.score_distillation import (
+    score_distillation_loss,
+    weighted_residual,
+)
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
 WORDS = Prompt(subject="a duck")

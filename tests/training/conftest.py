@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from realfusion.cameras.camera import Camera
-from realfusion.priors.config import ScoreDistillationConfig
+from realfusion.priors.config import Prompt, ScoreDistillationConfig
 from realfusion.priors.protocol import Conditioning, NoiseResidual
+from realfusion.priors.score_distillation import ScoreDistillation
 from realfusion.training.config import (
     InitialShapeConfig,
     ObjectiveConfig,
@@ -18,6 +19,7 @@ from realfusion.training.config import (
 )
 from realfusion.training.photo import Photo, prepare_photo
 from realfusion.training.presets import SMOKE
+from realfusion.training.step import Task
 
 
 class GreyPrior:
@@ -28,10 +30,16 @@ class GreyPrior:
     num_train_timesteps = 1000
     device = torch.device("cpu")
     dtype = torch.float32
+    num_clipped = 0
 
     def __init__(self) -> None:
         self.seen: list[tuple[Camera, ...]] = []
         self.fail_at: int | None = None
+
+    def task(self, photo: Photo | None) -> Task:
+        """What a reconstruction under this prior is given."""
+        judge = ScoreDistillation(self, Prompt(), ScoreDistillationConfig())
+        return Task(photo, judge)
 
     def encode(self, images):
         return torch.nn.functional.interpolate(images, (16, 16), mode="area")

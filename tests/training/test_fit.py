@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from realfusion.errors import InputError, NonFiniteError
-from realfusion.priors.config import Prompt
 from realfusion.rendering.capacity import SampleCounts
 from realfusion.training.checkpoint import (
     INDEX_NAME,
@@ -22,7 +21,7 @@ from realfusion.training.step import Task
 
 @pytest.fixture
 def task(photo, grey_prior):
-    return Task(photo, grey_prior, Prompt())
+    return grey_prior.task(photo)
 
 
 def curve(state, task, config, stop=None):
@@ -133,7 +132,7 @@ def test_a_full_disk_is_an_operating_system_error(config, tmp_path, monkeypatch)
 
 
 def test_a_single_failure_is_recovered_from(config, task):
-    task.prior.fail_at = 9
+    task.prior.diffusion.fail_at = 9
     recovery = dataclasses.replace(config.recovery, snapshot_interval=4)
     config = dataclasses.replace(config, recovery=recovery)
     state = TrainState(config, seed=0)
@@ -177,10 +176,10 @@ def test_late_results_are_the_same(config, task, monkeypatch, fail_at):
     runs = []
     for max_launched in (MAX_LAUNCHED, 0):
         monkeypatch.setattr("realfusion.training.fit.MAX_LAUNCHED", max_launched)
-        prior = type(task.prior)()
+        prior = type(task.prior.diffusion)()
         prior.fail_at = fail_at
         state = state_that_runs_ahead(config)
-        results = list(fit(state, Task(task.photo, prior, Prompt()), config))
+        results = list(fit(state, prior.task(task.photo), config))
         assert len(results) == config.iterations + (fail_at is not None)
         runs.append((results, state.scene.field.table.detach()))
     assert runs[0][0] == runs[1][0]
@@ -211,8 +210,8 @@ def test_a_state_is_loaded_in_place(config, task):
 
 
 def test_it_gives_up_clearly_when_nothing_helps(config, task, monkeypatch):
-    encode = task.prior.encode
-    monkeypatch.setattr(task.prior, "encode", lambda x: encode(x) * torch.inf)
+    encode = task.prior.diffusion.encode
+    monkeypatch.setattr(task.prior.diffusion, "encode", lambda x: encode(x) * torch.inf)
     state = TrainState(config, seed=0)
     with pytest.raises(NonFiniteError, match=r"'prior'.*after 3 recoveries"):
         list(fit(state, task, config))

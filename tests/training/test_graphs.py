@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from realfusion.cameras.camera import Camera
-from realfusion.priors.config import Prompt
+from realfusion.priors.config import Prompt, ScoreDistillationConfig
+from realfusion.priors.score_distillation import ScoreDistillation
 from realfusion.rendering.capacity import SampleCounts
 from realfusion.training.fit import fit
 from realfusion.training.graphs import GraphedUpdate
@@ -150,7 +151,8 @@ class CudaPrior:
 def warm(request, config, cuda_photo):
     """A state on CUDA after some steps, its task, and how it goes on."""
     with_prior = request.param == "prior"
-    task = Task(cuda_photo, CudaPrior(), Prompt()) if with_prior else Task(cuda_photo)
+    judge = ScoreDistillation(CudaPrior(), Prompt(), ScoreDistillationConfig())
+    task = Task(cuda_photo, judge if with_prior else None)
     update = GraphedUpdate() if request.param == "graphs" else update_scene
     config = dataclasses.replace(
         config,

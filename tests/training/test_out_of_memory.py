@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from realfusion.errors import DeviceMemoryError
-from realfusion.priors.config import Prompt
 from realfusion.training.fit import fit
 from realfusion.training.out_of_memory import (
     explained,
@@ -14,7 +13,6 @@ from realfusion.training.out_of_memory import (
     saved_before_explained,
 )
 from realfusion.training.state import TrainState
-from realfusion.training.step import Task
 
 CUDA_MESSAGE = (
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
@@ -24,7 +22,7 @@ CUDA_MESSAGE = (
 
 @pytest.fixture
 def task(photo, grey_prior):
-    return Task(photo, grey_prior, Prompt())
+    return grey_prior.task(photo)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +59,7 @@ def test_the_state_is_saved_and_goes_on_as_if_nothing_had_happened(
     expected = [result.terms for result in fit(straight, task, config)]
 
     state, saved, calls = TrainState(config, seed=3), [], []
-    judge = type(task.prior).noise_residual
+    judge = type(task.prior.diffusion).noise_residual
 
     def judge_once_too_large(self, *args, **options):
         calls.append(None)
@@ -69,7 +67,9 @@ def test_the_state_is_saved_and_goes_on_as_if_nothing_had_happened(
             raise torch.OutOfMemoryError(CUDA_MESSAGE)
         return judge(self, *args, **options)
 
-    monkeypatch.setattr(type(task.prior), "noise_residual", judge_once_too_large)
+    monkeypatch.setattr(
+        type(task.prior.diffusion), "noise_residual", judge_once_too_large
+    )
     steps = saved_before_explained(
         fit(state, task, config), lambda: saved.append(state.step), "--memory low"
     )

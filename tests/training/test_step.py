@@ -8,7 +8,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from realfusion.cameras.view_direction import ViewDirection, view_direction
-from realfusion.priors.config import Prompt
 from realfusion.training.config import TermConfig
 from realfusion.training.draws import draw_step
 from realfusion.training.launched import SampleOverflowError
@@ -39,7 +38,7 @@ ALL_TERMS = {
 
 @pytest.fixture
 def task(photo, grey_prior):
-    return Task(photo, grey_prior, Prompt())
+    return grey_prior.task(photo)
 
 
 def test_a_step_reports_every_term_and_their_weighted_sum(config, task):
@@ -83,7 +82,7 @@ def test_the_prompt_belongs_to_the_view_that_is_rendered(config, photo, grey_pri
     state = TrainState(config, seed=1)
     for _ in range(16):
         draw = draw_step(photo, config, 10, state.generator)
-        compute_terms(state, Task(photo, grey_prior, Prompt()), config, draw)
+        compute_terms(state, grey_prior.task(photo), config, draw)
     cameras = [camera for batch in grey_prior.seen for camera in batch]
     kinds = {view_direction(camera, photo.camera) for camera in cameras}
     assert {ViewDirection.FRONT, ViewDirection.SIDE, ViewDirection.BACK} <= kinds
@@ -105,7 +104,7 @@ def test_prompts_name_the_cameras_whose_rays_were_cast(
 
     monkeypatch.setattr(state.scene, "render", watched)
     draw = draw_step(photo, config, 10, state.generator)
-    compute_terms(state, Task(photo, grey_prior, Prompt()), config, draw)
+    compute_terms(state, grey_prior.task(photo), config, draw)
     (cameras,) = grey_prior.seen
     positions = [camera.position().float() for camera in (photo.camera, *cameras)]
     torch.testing.assert_close(torch.stack(origins), torch.stack(positions))
@@ -124,7 +123,7 @@ def test_loss_scale_changes_nothing_but_the_scale(config, task, photo, grey_prio
         )
         state = TrainState(scaled, seed=0)
         for _ in range(3):
-            train_step(state, Task(photo, grey_prior, Prompt()), scaled)
+            train_step(state, grey_prior.task(photo), scaled)
         results.append(state.scene.field.w1.detach().clone())
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
 
@@ -143,7 +142,7 @@ def test_weights_follow_the_progress(config):
 def test_a_non_finite_value_names_its_term_and_changes_nothing(config, task):
     state = TrainState(config, seed=0)
     before = state.scene.field.w1.detach().clone()
-    task.prior.fail_at = 1
+    task.prior.diffusion.fail_at = 1
     with pytest.raises(NonFiniteTermError, match="value of the term 'prior'"):
         train_step(state, task, config)
     assert torch.equal(before, state.scene.field.w1)
@@ -161,8 +160,8 @@ def test_a_non_finite_gradient_names_its_term(config, task, monkeypatch):
             return grad * math.nan
 
     state = TrainState(config, seed=0)
-    encode = task.prior.encode
-    monkeypatch.setattr(task.prior, "encode", lambda x: Bomb.apply(encode(x)))
+    encode = task.prior.diffusion.encode
+    monkeypatch.setattr(task.prior.diffusion, "encode", lambda x: Bomb.apply(encode(x)))
     before = state.scene.field.w1.detach().clone()
     with pytest.raises(NonFiniteTermError, match="gradient of the term 'prior'"):
         train_step(state, task, config)
@@ -173,8 +172,8 @@ def test_an_unsound_step_calls_off_those_launched_behind_it(config, task):
     """A device runs ahead of the host, which learns of a failure some steps later."""
     state, expected = TrainState(config, seed=0), TrainState(config, seed=0)
     train_step(state, task, config)
-    train_step(expected, Task(task.photo, type(task.prior)(), Prompt()), config)
-    task.prior.fail_at = 2
+    train_step(expected, type(task.prior.diffusion)().task(task.photo), config)
+    task.prior.diffusion.fail_at = 2
     first, second, third = (launch_step(state, task, config) for _ in range(3))
     assert state.step == 4
     assert not second.read().has_overflowed
