@@ -7,6 +7,7 @@ import socket
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,26 @@ def device(request: pytest.FixtureRequest) -> Any:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return torch.device(request.param)
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the Hub."""
+    cache = tmp_path / "hub_cache"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    return cache
+
+
+@pytest.fixture
+def cached_clip_folder(hub_cache: Path) -> Path:
+    """A tiny CLIP with random weights in the place of ViT-B/32 in the Hub's cache."""
+    from realfusion.priors.random_weights import save_random_clip
+
+    root, commit = hub_cache / "models--openai--clip-vit-base-patch32", "0" * 40
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit)
+    save_random_clip(root / "snapshots" / commit)
+    return root / "snapshots" / commit
 
 
 @pytest.fixture(autouse=True, scope="session")

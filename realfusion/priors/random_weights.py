@@ -150,6 +150,32 @@ def save_random_model(
         (folder / METADATA_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def save_random_clip(folder: Path, *, image_size: int = 32, seed: int = 0) -> None:
+    """Write a CLIP of a few thousand random weights in transformers' layout.
+
+    Args:
+        folder: Made if need be.
+        image_size: Side of the images it looks at, a multiple of 8.
+        seed: Seed of the weights.
+    """
+    from transformers import CLIPConfig, CLIPModel
+
+    text = _text_config(TINY).to_dict()
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": image_size,
+        "patch_size": 8,
+    }
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
+    with torch.random.fork_rng(devices=[]), quiet_model_libraries():
+        torch.manual_seed(seed)
+        CLIPModel(config).save_pretrained(str(folder))
+        _tokenizer(TINY).save_pretrained(str(folder))
+
+
 def _unet(shape: ModelShape) -> Any:
     from diffusers import UNet2DConditionModel
 
@@ -186,21 +212,25 @@ def _vae(shape: ModelShape) -> Any:
 
 
 def _text_encoder(shape: ModelShape) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextModel
+
+    return CLIPTextModel(_text_config(shape))
+
+
+def _text_config(shape: ModelShape) -> Any:
+    from transformers import CLIPTextConfig
 
     vocabulary = _vocabulary()
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=shape.text_width,
-            intermediate_size=4 * shape.text_width,
-            num_hidden_layers=shape.text_layers,
-            num_attention_heads=shape.text_heads,
-            max_position_embeddings=shape.text_length,
-            bos_token_id=vocabulary["<|startoftext|>"],
-            eos_token_id=vocabulary["<|endoftext|>"],
-            pad_token_id=vocabulary["<|endoftext|>"],
-        )
+    return CLIPTextConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=shape.text_width,
+        intermediate_size=4 * shape.text_width,
+        num_hidden_layers=shape.text_layers,
+        num_attention_heads=shape.text_heads,
+        max_position_embeddings=shape.text_length,
+        bos_token_id=vocabulary["<|startoftext|>"],
+        eos_token_id=vocabulary["<|endoftext|>"],
+        pad_token_id=vocabulary["<|endoftext|>"],
     )
 
 
