@@ -24,6 +24,7 @@ from realfusion.cli.display import PlainDisplay
 from realfusion.cli.main import main, run_main
 from realfusion.listener import RunInterruptedError, SilentListener
 from realfusion.priors.model_files import BUNDLED_FOLDER
+from realfusion.priors.random_weights import save_random_clip
 from realfusion.run_lock import exclusive
 
 # Small enough for a second or two.
@@ -539,3 +540,15 @@ def test_prior_training_refuses_impossible_sizes(tmp_path, capsys):
     words = ["--out", str(tmp_path / "x"), "--data.num-objects", "7"]
     assert main(["train-prior", *words]) == 2
     assert "num_objects" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("with_photo", [True, False])
+def test_clip_judges_a_photo_or_words(with_photo, image, tmp_path):
+    save_random_clip(tmp_path / "clip")
+    subject = [str(image)] if with_photo else ["--text", "a red disc"]
+    words = ["--prior", f"clip:{tmp_path / 'clip'}:0.1", *SMALL]
+    out = tmp_path / "run"
+    assert main(["reconstruct", *subject, "--out", str(out), *words]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["prior"] == f"clip:{tmp_path / 'clip'}:0.1"
+    assert not (out / "token.safetensors").exists()
