@@ -34,14 +34,19 @@ def mask_loss(
 
 
 def normal_smoothness_loss(
-    normals: Float[Tensor, "height width 3"],
+    normals: Float[Tensor, "height width 3"], opacity: Float[Tensor, "height width"]
 ) -> Float[Tensor, ""]:
-    """Rendered normals against their own blur (RealFusion, Eq. 6).
+    """Rendered normals against the direction of their own blur (RealFusion, Eq. 6).
 
-    ‖N − stopgrad(blur(N, 9))‖², averaged over pixels.
+    ‖N − stopgrad(α blur(N, 9) / ‖blur(N, 9)‖)‖², averaged over pixels. The paper has
+    blur(N) alone. But a blur is shorter than what it blurs wherever normals turn, and
+    at an outline most of all, so that the term pays for every pixel of outline and
+    asks for less opacity along it: it shrinks the object (docs/quality.md). Of the
+    blur's length α only its direction is wanted.
 
     Args:
-        normals: Normal image of a view.
+        normals: Normal image of a view, weighted by opacity.
+        opacity: Of the same view; no gradient flows into it.
 
     Returns:
         The loss, differentiable in `normals`.
@@ -52,7 +57,8 @@ def normal_smoothness_loss(
         for size in image.shape[1:]
     )
     blurred = down @ image.detach() @ across.T
-    return functional.mse_loss(image, blurred)
+    wanted = opacity.detach() * functional.normalize(blurred, dim=0, eps=1e-6)
+    return functional.mse_loss(image, wanted)
 
 
 def gaussian_kernel(

@@ -10,20 +10,33 @@ from realfusion import losses
 
 def test_normal_smoothness_vanishes_on_constant_normals():
     normals = torch.tensor([0.0, 0.6, 0.8]).expand(20, 16, 3)
-    assert losses.normal_smoothness_loss(normals) == pytest.approx(0.0, abs=1e-12)
+    loss = losses.normal_smoothness_loss(normals, torch.ones(20, 16))
+    assert loss == pytest.approx(0.0, abs=1e-12)
 
 
-def test_normal_smoothness_stops_the_gradient_through_the_blur():
+def test_normal_smoothness_costs_nothing_at_an_outline():
+    """The paper's blur(N) does, and pays for it with opacity: objects shrink."""
+    opacity = torch.zeros(24, 24)
+    opacity[6:18, 6:18] = 1.0
+    normals = opacity[..., None] * torch.tensor([0.0, 0.6, 0.8])
+    loss = losses.normal_smoothness_loss(normals, opacity)
+    assert loss == pytest.approx(0.0, abs=1e-12)
+
+
+def test_normal_smoothness_is_the_distance_to_the_direction_of_the_blur():
     normals = torch.randn(12, 12, 3, dtype=torch.float64, requires_grad=True)
-    losses.normal_smoothness_loss(normals).backward()
+    opacity = torch.rand(12, 12, dtype=torch.float64, requires_grad=True)
+    losses.normal_smoothness_loss(normals, opacity).backward()
     kernel = losses.gaussian_kernel(9).double()
     padded = torch.nn.functional.pad(
         normals.detach().permute(2, 0, 1)[None], (4,) * 4, mode="replicate"
     )
     weights = torch.outer(kernel, kernel).expand(3, 1, 9, 9)
     blurred = torch.nn.functional.conv2d(padded, weights, groups=3)[0].permute(1, 2, 0)
-    expected = 2 * (normals.detach() - blurred) / normals.numel()
+    wanted = opacity[..., None] * blurred / blurred.norm(dim=-1, keepdim=True)
+    expected = 2 * (normals - wanted).detach() / normals.numel()
     torch.testing.assert_close(normals.grad, expected)
+    assert opacity.grad is None, "what is wanted is not changed to suit the normals"
 
 
 def test_opacity_entropy_is_one_bit_at_a_half_and_none_at_the_ends():

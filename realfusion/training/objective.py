@@ -189,11 +189,12 @@ def surface_terms(views: list[View], config: ReconstructionConfig) -> Terms:
         rendered = view.rendered
         normals = _clipped(rendered.normals, objective.normal_smoothness, config)
         normals = normals.reshape(size, size, 3)
+        opacity = rendered.opacity.reshape(size, size)
         back_facing = _clipped(rendered.back_facing, objective.orientation, config)
         uncertain = _clipped(rendered.opacity, objective.entropy, config)
         opaque = _clipped(rendered.opacity, objective.sparsity, config)
         values = {
-            "normal_smoothness": losses.normal_smoothness_loss(normals),
+            "normal_smoothness": losses.normal_smoothness_loss(normals, opacity),
             "orientation": losses.orientation_loss(back_facing),
             "entropy": losses.opacity_entropy_loss(uncertain),
             "sparsity": losses.opacity_sparsity_loss(opaque),
