@@ -15,6 +15,8 @@ from torch.nn import functional
 
 SMOOTHING_KERNEL_PX = 9
 """Width of the blur of the normal regulariser (RealFusion Sec. 3.4)."""
+SMALLEST_COVER = 1e-3
+"""Blurred opacity below which there is nothing to average over."""
 ENTROPY_MARGIN = 1e-5
 SPARSITY_OFFSET = 0.01
 
@@ -36,13 +38,13 @@ def mask_loss(
 def normal_smoothness_loss(
     normals: Float[Tensor, "height width 3"], opacity: Float[Tensor, "height width"]
 ) -> Float[Tensor, ""]:
-    """Rendered normals against the direction of their own blur (RealFusion, Eq. 6).
+    """Rendered normals against their own blur (RealFusion, Eq. 6).
 
-    ‖N − stopgrad(α blur(N, 9) / ‖blur(N, 9)‖)‖², averaged over pixels. The paper has
-    blur(N) alone. But a blur is shorter than what it blurs wherever normals turn, and
-    at an outline most of all, so that the term pays for every pixel of outline and
-    asks for less opacity along it: it shrinks the object (docs/quality.md). Of the
-    blur's length α only its direction is wanted.
+    ‖N − stopgrad(α blur(N, 9) / blur(α, 9))‖², averaged over pixels. The paper has
+    blur(N, 9) alone, which mixes what is beside the object, no normals, into those
+    along its outline. So its term pays for every pixel of outline and asks for less
+    opacity there: step by step it shrinks the object (docs/quality.md). Divided by the
+    blurred opacity, the blur is the mean over the object alone.
 
     Args:
         normals: Normal image of a view, weighted by opacity.
@@ -51,14 +53,14 @@ def normal_smoothness_loss(
     Returns:
         The loss, differentiable in `normals`.
     """
-    image = normals.permute(2, 0, 1)
+    image, alpha = normals.permute(2, 0, 1), opacity.detach()
     down, across = (
         _blur_matrix(SMOOTHING_KERNEL_PX, size, image.dtype, image.device)
         for size in image.shape[1:]
     )
     blurred = down @ image.detach() @ across.T
-    wanted = opacity.detach() * functional.normalize(blurred, dim=0, eps=1e-6)
-    return functional.mse_loss(image, wanted)
+    share = alpha / (down @ alpha @ across.T).clamp(min=SMALLEST_COVER)
+    return functional.mse_loss(image, share * blurred)
 
 
 def gaussian_kernel(

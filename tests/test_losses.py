@@ -23,17 +23,16 @@ def test_normal_smoothness_costs_nothing_at_an_outline():
     assert loss == pytest.approx(0.0, abs=1e-12)
 
 
-def test_normal_smoothness_is_the_distance_to_the_direction_of_the_blur():
+def test_normal_smoothness_is_the_distance_to_the_mean_over_the_object():
     normals = torch.randn(12, 12, 3, dtype=torch.float64, requires_grad=True)
     opacity = torch.rand(12, 12, dtype=torch.float64, requires_grad=True)
     losses.normal_smoothness_loss(normals, opacity).backward()
     kernel = losses.gaussian_kernel(9).double()
-    padded = torch.nn.functional.pad(
-        normals.detach().permute(2, 0, 1)[None], (4,) * 4, mode="replicate"
-    )
-    weights = torch.outer(kernel, kernel).expand(3, 1, 9, 9)
-    blurred = torch.nn.functional.conv2d(padded, weights, groups=3)[0].permute(1, 2, 0)
-    wanted = opacity[..., None] * blurred / blurred.norm(dim=-1, keepdim=True)
+    weights = torch.outer(kernel, kernel).expand(4, 1, 9, 9)
+    image = torch.cat([normals, opacity[..., None]], dim=-1).detach().permute(2, 0, 1)
+    padded = torch.nn.functional.pad(image[None], (4,) * 4, mode="replicate")
+    blurred = torch.nn.functional.conv2d(padded, weights, groups=4)[0].permute(1, 2, 0)
+    wanted = opacity[..., None] * blurred[..., :3] / blurred[..., 3:]
     expected = 2 * (normals - wanted).detach() / normals.numel()
     torch.testing.assert_close(normals.grad, expected)
     assert opacity.grad is None, "what is wanted is not changed to suit the normals"
