@@ -14,7 +14,6 @@ from realfusion.cameras.camera import Camera
 from realfusion.priors.arrangement import arrange
 from realfusion.priors.autoencoders import check_autoencoder, load_autoencoder
 from realfusion.priors.components import (
-    NUM_VIEW_CLASSES,
     Components,
     PrecisionName,
     choose_precision,
@@ -32,10 +31,10 @@ from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.metadata import PriorMetadata
 from realfusion.priors.model_files import locate_model, resolve_alias
-from realfusion.priors.prompts import view_text
 from realfusion.priors.protocol import Conditioning, NoiseResidual
 from realfusion.priors.single_file import load_single_file
 from realfusion.priors.text_conditioning import TextConditioner
+from realfusion.priors.view_conditioning import ViewConditioner
 from realfusion.transfer import send
 
 LATENT_LIMIT = 64.0
@@ -78,6 +77,10 @@ class StableDiffusionPrior:
         self.image_encoder = components.image_encoder
         self.metadata: PriorMetadata = components.metadata
         self.text = TextConditioner(components.tokenizer, components.text_encoder)
+        takes_classes = self.unet.config.num_class_embeds is not None
+        self._views = ViewConditioner(
+            self.text, self.metadata, takes_classes, self._device
+        )
         self.max_batch = memory.max_batch if max_batch is None else max_batch
         self._num_clipped = torch.zeros((), dtype=torch.int64, device=self._device)
         self.alphas_cumprod: Float[Tensor, " timesteps"] = (
@@ -262,39 +265,11 @@ class StableDiffusionPrior:
         Raises:
             InputError: If a prompt is too long, or needs a token that is not set.
         """
-        if not cameras:
-            raise ValueError("`cameras` must not be empty, got none")
-        vocabulary = self.metadata.view_vocabulary
-        texts = [view_text(prompt, camera, vocabulary) for camera in cameras]
-        neutral = [
-            text.unconditional for text in texts if text.unconditional is not None
-        ]
-        return Conditioning(
-            context=self.text.encode([text.positive for text in texts]),
-            negative_context=self.text.encode([text.negative for text in texts]),
-            class_labels=self._labels([text.view_class for text in texts]),
-            negative_class_labels=self._labels(
-                [text.negative_view_class for text in texts]
-            ),
-            unconditional_context=self.text.encode(neutral) if neutral else None,
-            unconditional_class_labels=self._labels([None] * len(neutral)),
-            perpendicular_weight=prompt.perpendicular_weight,
-        )
-
-    def _labels(self, view_classes: Sequence[int | None]) -> Tensor | None:
-        labels = [self.view_class_label(view_class) for view_class in view_classes]
-        if not labels or labels[0] is None:
-            return None
-        return send(torch.tensor(labels), self.device)
+        return self._views.condition(prompt, cameras)
 
     def view_class_label(self, view_class: int | None) -> int | None:
         """The denoiser's label of a view class (None: no view), if it takes labels."""
-        if self.unet.config.num_class_embeds is None:
-            return None
-        if view_class is not None:
-            return view_class
-        label = self.metadata.unconditional_class
-        return NUM_VIEW_CLASSES if label is None else label
+        return self._views.label(view_class)
 
     def predict_noise(
         self,
