@@ -10,6 +10,7 @@ from realfusion.ranges import check_at_least
 PLACEHOLDER = "<e>"
 """The word that stands for the learned token in every prompt (the paper's ⟨e⟩)."""
 
+DistillationMode = Literal["sds", "csd"]
 NegativeGuidance = Literal["replace", "perpendicular"]
 TimestepAnnealing = Literal["none", "linear", "sqrt"]
 DistillationWeighting = Literal[
@@ -66,6 +67,10 @@ class Prompt:
 class ScoreDistillationConfig:
     """Score distillation sampling (DreamFusion, Eq. 3) and its variants."""
 
+    mode: DistillationMode = "sds"
+    """Score distillation, or its classifier part alone (CSD, Yu et al. 2023): only what
+    guidance adds to the estimate, which leaves the noise out. It cannot be rescaled:
+    set `guidance_rescale` to 0."""
     guidance_scale: float = 100.0
     """Classifier-free guidance: 1 is none, the paper uses 100."""
     guidance_rescale: float = 0.0
@@ -83,7 +88,9 @@ class ScoreDistillationConfig:
     """w(t): 1 - ᾱ (the paper), 1, √ᾱ (1 - ᾱ) (Fantasia3D), or √((1 - ᾱ)/ᾱ), which
     measures the residual on the clean latents."""
     gradient_clip: float | None = None
-    """Largest root mean square of one view's weighted residual; none never clips."""
+    """Largest root mean square of one view's weighted residual; none never clips.
+    Large scores pull towards the canonical view, whatever side is shown (Hong et al.
+    2023, D-SDS): cut, they give way to what the other views and the photo agree on."""
     negative_guidance: NegativeGuidance = "replace"
     """What the negative prompt does: stand for "no prompt" in classifier-free guidance,
     or name another view and push away from it only where that does not contradict the
@@ -108,6 +115,11 @@ class ScoreDistillationConfig:
         if not 0.0 <= self.guidance_rescale <= 1.0:
             raise ValueError(
                 f"`guidance_rescale` must lie within [0, 1], got "
+                f"{self.guidance_rescale}"
+            )
+        if self.mode == "csd" and self.guidance_rescale != 0.0:
+            raise ValueError(
+                f"`guidance_rescale` must be 0 with mode 'csd', got "
                 f"{self.guidance_rescale}"
             )
         if self.gradient_clip is not None and self.gradient_clip <= 0.0:

@@ -80,8 +80,22 @@ def weighted_residual(
 ) -> Float[Tensor, "batch channels height width"]:
     """w(t) (ε̂ - ε), the gradient of score distillation in the latents, clipped.
 
-    Clipping (after D-SDS, Hong et al. 2023) rescales a view whose root mean square
-    exceeds `config.gradient_clip`; directions are kept.
+    With mode `csd` the residual is the classifier score instead, weighted likewise.
+
+    Clipping rescales a view whose root mean square exceeds `config.gradient_clip`;
+    directions are kept. Why: Hong et al. (2023, D-SDS) find that the large scores are
+    those that force the canonical view (a face, a front) onto every side, and cut them
+    off, each value by itself; rescaling the view keeps its colours' balance. Besides,
+    w(t) of `data_space` grows without bound towards pure noise, and one such view would
+    set Adam's second moments for many steps.
+
+    Args:
+        config: Weighting, and the largest root mean square.
+        residual: From the prior.
+        alphas_cumprod: ᾱ_t of each view.
+
+    Returns:
+        The gradient; no gradient flows through it.
     """
     weight = score_distillation_weight(config, alphas_cumprod)
     gradient = weight[:, None, None, None] * residual

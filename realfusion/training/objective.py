@@ -180,6 +180,7 @@ def prior_terms(
         timesteps=timesteps,
         guidance_scale=settings.guidance_scale,
         guidance_rescale=settings.guidance_rescale,
+        mode=settings.mode,
         generator=generator,
     )
     gradient = weighted_residual(settings, judged.residual, judged.alphas_cumprod)
