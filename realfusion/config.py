@@ -97,6 +97,8 @@ class RunConfig:
     own sentence if not given."""
     negative_prompt: str = ""
     """What no view should show."""
+    class_word: str = "object"
+    """What kind of thing the image shows, in a word; only token blending asks."""
     token: str = "auto"
     """Word the learned token starts from, a file with a learned token, or `auto`."""
     seed: int = 0

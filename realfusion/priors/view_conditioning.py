@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.components import NUM_VIEW_CLASSES
 from realfusion.priors.config import Prompt
 from realfusion.priors.metadata import PriorMetadata
-from realfusion.priors.prompts import view_text
+from realfusion.priors.prompts import ViewText, WeightedText, view_text
 from realfusion.priors.protocol import Conditioning
 from realfusion.priors.text_conditioning import TextConditioner
 from realfusion.transfer import send
@@ -55,7 +56,7 @@ class ViewConditioner:
             text.unconditional for text in texts if text.unconditional is not None
         ]
         return Conditioning(
-            context=self.text.encode([text.positive for text in texts]),
+            context=self._positive(texts),
             negative_context=self.text.encode([text.negative for text in texts]),
             class_labels=self._labels([text.view_class for text in texts]),
             negative_class_labels=self._labels(
@@ -63,7 +64,7 @@ class ViewConditioner:
             ),
             unconditional_context=self.text.encode(neutral) if neutral else None,
             unconditional_class_labels=self._labels([None] * len(neutral)),
-            perpendicular_weight=prompt.perpendicular_weight,
+            perpendicular_weight=self._perpendicular_weight(prompt, texts),
         )
 
     def label(self, view_class: int | None) -> int | None:
@@ -74,6 +75,25 @@ class ViewConditioner:
             return view_class
         label = self.metadata.unconditional_class
         return NUM_VIEW_CLASSES if label is None else label
+
+    def _positive(
+        self, texts: Sequence[ViewText]
+    ) -> Float[Tensor, "batch tokens channels"]:
+        """Text states of what the views show, mixed where a view lies between two."""
+        if not any(text.mixture for text in texts):
+            return self.text.encode([text.positive for text in texts])
+        mixtures = [
+            text.mixture or (WeightedText(text.positive, 1.0),) for text in texts
+        ]
+        return self.text.encode_mixtures(mixtures)
+
+    def _perpendicular_weight(
+        self, prompt: Prompt, texts: Sequence[ViewText]
+    ) -> float | Float[Tensor, " batch"]:
+        if prompt.perpendicular_weighting == "constant":
+            return prompt.perpendicular_weight
+        weights = torch.tensor([text.perpendicular_weight for text in texts])
+        return send(weights, self.device)
 
     def _labels(self, view_classes: Sequence[int | None]) -> Tensor | None:
         labels = [self.label(view_class) for view_class in view_classes]
