@@ -83,11 +83,11 @@ def weighted_residual(
     With mode `csd` the residual is the classifier score instead, weighted likewise.
 
     Clipping rescales a view whose root mean square exceeds `config.gradient_clip`;
-    directions are kept. Why: Hong et al. (2023, D-SDS) find that the large scores are
-    those that force the canonical view (a face, a front) onto every side, and cut them
-    off, each value by itself; rescaling the view keeps its colours' balance. Besides,
-    w(t) of `data_space` grows without bound towards pure noise, and one such view would
-    set Adam's second moments for many steps.
+    directions are kept. Why: Hong et al. (2023, D-SDS) trace canonical views (a face, a
+    front) on every side to the scores' bias, and cut large scores off, each value by
+    itself; scaling the view keeps its direction. Besides, w(t) of `data_space` grows
+    without bound towards pure noise, and one such view would set Adam's second moments
+    for many steps.
 
     Args:
         config: Weighting, and the largest root mean square.

@@ -540,11 +540,20 @@ def test_attention_is_the_fused_one(prior: StableDiffusionPrior) -> None:
 
 
 @pytest.mark.cuda
-def test_no_step_of_the_prior_waits_for_the_device() -> None:
+@pytest.mark.parametrize("is_blended", [False, True])
+def test_no_step_of_the_prior_waits_for_the_device(is_blended: bool) -> None:
     """The second judgement; the first fills caches."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     prior = random_prior(TINY, device="cuda")
+    prompt = WORDS
+    if is_blended:
+        prompt = dataclasses.replace(
+            WORDS,
+            interpolate_views=True,
+            negative_guidance="perpendicular",
+            perpendicular_weighting="by_azimuth",
+        )
     assert prior.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     images = torch.rand(3, 3, 32, 32, device="cuda", requires_grad=True)
     for mode in ("default", "error"):
@@ -553,7 +562,7 @@ def test_no_step_of_the_prior_waits_for_the_device() -> None:
             latents = prior.encode(images)
             judged = prior.noise_residual(
                 latents,
-                prior.condition(WORDS, CAMERAS),
+                prior.condition(prompt, CAMERAS),
                 timesteps=TIMESTEPS,
                 guidance_scale=100.0,
                 generator=torch.Generator(),
