@@ -23,6 +23,9 @@ from realfusion.ranges import check_at_least, check_positive, check_within
 from realfusion.training.config import ReconstructionConfig
 
 Config = TypeVar("Config")
+DEFAULTS_VERSION = 1
+"""Goes up when a default changes: fingerprints leave defaults out, so that a run begun
+with the old one would else be taken for the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,8 @@ class RunConfig:
     own sentence if not given."""
     negative_prompt: str = ""
     """What no view should show."""
+    class_word: str = "object"
+    """What kind of thing the image shows, in a word; only token blending asks."""
     token: str = "auto"
     """Word the learned token starts from, a file with a learned token, or `auto`."""
     seed: int = 0
@@ -185,6 +190,9 @@ def from_dict(kind: type[Config], values: Mapping[str, Any]) -> Config:
 def fingerprint(config: RunConfig, image_digest: str) -> str:
     """Identifies a run: equal fingerprints give equal results on a CPU.
 
+    Only what differs from its default counts, so that a field that a later version
+    adds leaves the fingerprints of earlier runs alone.
+
     Args:
         config: The run's settings; the image's path does not count.
         image_digest: Digest of the image's bytes, which does.
@@ -192,9 +200,32 @@ def fingerprint(config: RunConfig, image_digest: str) -> str:
     Returns:
         A hexadecimal digest.
     """
-    values = to_dict(config) | {"image": image_digest}
-    canonical = json.dumps(values, sort_keys=True)
+    values = changed_fields(config) | {"image": image_digest}
+    canonical = json.dumps([DEFAULTS_VERSION, values], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def changed_fields(config: Any, default: Any = None) -> dict[str, Any]:
+    """The fields in which a configuration differs from its default, as JSON values.
+
+    Args:
+        config: A dataclass.
+        default: What to compare with; the defaults of its fields if not given.
+
+    Returns:
+        Values by name; nested dataclasses are nested, and left out if nothing differs.
+    """
+    changed: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        usual = _default_of(item) if default is None else getattr(default, item.name)
+        if dataclasses.is_dataclass(value) and type(value) is type(usual):
+            inner = changed_fields(value, usual)
+            if inner:
+                changed[item.name] = inner
+        elif value != usual:
+            changed[item.name] = _to_json(value)
+    return changed
 
 
 def differences(first: Any, second: Any, prefix: str = "") -> list[str]:
@@ -207,6 +238,13 @@ def differences(first: Any, second: Any, prefix: str = "") -> list[str]:
         elif ours != theirs:
             found.append(f"{prefix}{item.name}")
     return found
+
+
+def _default_of(item: dataclasses.Field[Any]) -> Any:
+    """A field's default; MISSING, which equals no value, where it has none."""
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return item.default
 
 
 def _to_json(value: Any) -> Any:

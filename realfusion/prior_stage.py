@@ -207,11 +207,14 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
     """What the prior is asked for.
 
     Args:
-        config: The user's words and the kind of negative guidance.
+        config: The user's words and what guidance makes of them.
         subject: The prior's own words, where the user gave none.
 
     Returns:
         The prompt; words for the view are added per camera.
+
+    Raises:
+        InputError: Token blending has no token to blend, or no class word.
     """
     distillation = config.reconstruction.score_distillation
     return Prompt(
@@ -219,6 +222,11 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
         negative=config.negative_prompt,
         negative_guidance=distillation.negative_guidance,
         perpendicular_weight=distillation.perpendicular_weight,
+        perpendicular_weighting=distillation.perpendicular_weighting,
+        negative_view_words=distillation.negative_view_words,
+        interpolate_views=distillation.interpolate_views,
+        token_blending=distillation.token_blending,
+        class_word=config.class_word,
     )
 
 

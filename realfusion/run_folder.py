@@ -224,7 +224,7 @@ def _conflict(
         other = from_dict(RunConfig, stored["config"])
         names = [name for name in differences(config, other) if name != "image"]
         shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-        what = f"other settings ({shown})"
+        what = f"other settings ({shown})" if names else "an earlier version"
     return (
         f"{folder.root} already holds a run of {what}; choose another --out or add "
         f"--overwrite"

@@ -48,6 +48,17 @@ def test_other_settings_are_refused_by_name_and_nothing_changes(tmp_path, config
     assert opened.folder.config.read_bytes() == before
 
 
+def test_a_run_of_an_earlier_version_is_refused_as_such(tmp_path, config):
+    """Its settings may be the same and its fingerprint made in another way."""
+    opened = open_run(tmp_path / "out", config)
+    opened.folder.checkpoint.mkdir()
+    stored = json.loads(opened.folder.config.read_text())
+    stored["fingerprint"] = "0" * 32
+    opened.folder.config.write_text(json.dumps(stored))
+    with pytest.raises(InputError, match=r"run of an earlier version.*--overwrite"):
+        open_run(tmp_path / "out", config)
+
+
 def test_another_image_is_refused(tmp_path, config, image):
     opened = open_run(tmp_path / "out", config)
     opened.folder.checkpoint.mkdir()

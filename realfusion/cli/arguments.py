@@ -59,6 +59,10 @@ class RunArguments(RunConfig, RunOptions):
     ] = None
     """Random views that the prior judges in one batch (short for
     `--reconstruction.prior-views`)."""
+    perp_neg: bool = False
+    """Push each view away from another one, only where that does not contradict the
+    prompt (short for `--reconstruction.score-distillation.negative-guidance
+    perpendicular`)."""
     recenter: bool = True
     """Move and scale the object to the middle of the frame (short for
     `--input.recenter`)."""
@@ -94,11 +98,17 @@ class RunArguments(RunConfig, RunOptions):
         num_views = self.views_per_step
         if num_views is None:
             num_views = self.reconstruction.prior_views
+        distillation = self.reconstruction.score_distillation
+        if self.perp_neg:
+            distillation = dataclasses.replace(
+                distillation, negative_guidance="perpendicular"
+            )
         try:
             values["reconstruction"] = dataclasses.replace(
                 self.reconstruction,
                 reference_camera=dataclasses.replace(camera, **given),
                 prior_views=num_views,
+                score_distillation=distillation,
             )
         except ValueError as error:
             raise InputError(str(error)) from error

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from realfusion.ranges import check_at_least
+from realfusion.errors import InputError
+from realfusion.ranges import check_at_least, check_within
 
 PLACEHOLDER = "<e>"
 """The word that stands for the learned token in every prompt (the paper's ⟨e⟩)."""
 
+DistillationMode = Literal["sds", "csd"]
 NegativeGuidance = Literal["replace", "perpendicular"]
+PerpendicularWeighting = Literal["constant", "by_azimuth"]
 TimestepAnnealing = Literal["none", "linear", "sqrt"]
 DistillationWeighting = Literal[
     "one_minus_alpha_cumprod",
@@ -36,14 +39,23 @@ class Prompt:
     """What no view should show."""
     view_words: bool = True
     """Add words for where the camera stands."""
-    negative_view_words: bool = True
-    """Put the other views' words in the negative prompt (front/side/back priors)."""
+    negative_view_words: bool | None = None
+    """Put the other views' words in the negative prompt; None does so for priors
+    without a vocabulary of their own."""
     negative_guidance: NegativeGuidance = "replace"
     """What the negative prompt does: stand for "no prompt" in classifier-free guidance,
     or push away from another view only where that does not contradict the prompt
     (Perp-Neg, Armandpour et al. 2023; half as much work again)."""
     perpendicular_weight: float = 1.0
     """Strength of the perpendicular push."""
+    perpendicular_weighting: PerpendicularWeighting = "constant"
+    """The same push for every view, or more the further from the photo."""
+    interpolate_views: bool = False
+    """Blend the text states of the two neighbouring views by azimuth."""
+    token_blending: float = 0.0
+    """Share (0 to 1) of the learned token that the class word takes at the back."""
+    class_word: str = "object"
+    """What kind of thing it is, for token blending."""
     front_width_deg: float = 90.0
     """Width of the sector called front, centred on the photo (and of back)."""
     reference_azimuth_deg: float = 0.0
@@ -60,12 +72,24 @@ class Prompt:
                 f"`perpendicular_weight` must not be negative, got "
                 f"{self.perpendicular_weight}"
             )
+        check_within(self, 0.0, 1.0, "token_blending")
+        if self.token_blending > 0.0 and PLACEHOLDER not in self.subject:
+            raise InputError(
+                f"token blending needs {PLACEHOLDER} in the prompt, got "
+                f"{self.subject!r}: set token_blending to 0"
+            )
+        if self.token_blending > 0.0 and not self.class_word.strip():
+            raise InputError("token blending needs a class word, got an empty one")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreDistillationConfig:
     """Score distillation sampling (DreamFusion, Eq. 3) and its variants."""
 
+    mode: DistillationMode = "sds"
+    """Score distillation, or its classifier part alone (CSD, Yu et al. 2023): only what
+    guidance adds to the estimate, which leaves the noise out. It cannot be rescaled:
+    set `guidance_rescale` to 0."""
     guidance_scale: float = 100.0
     """Classifier-free guidance: 1 is none, the paper uses 100."""
     guidance_rescale: float = 0.0
@@ -83,13 +107,28 @@ class ScoreDistillationConfig:
     """w(t): 1 - ᾱ (the paper), 1, √ᾱ (1 - ᾱ) (Fantasia3D), or √((1 - ᾱ)/ᾱ), which
     measures the residual on the clean latents."""
     gradient_clip: float | None = None
-    """Largest root mean square of one view's weighted residual; none never clips."""
+    """Largest root mean square of one view's weighted residual; none never clips.
+    Large scores pull towards the canonical view, whatever side is shown (Hong et al.
+    2023, D-SDS): cut, they give way to what the other views and the photo agree on."""
     negative_guidance: NegativeGuidance = "replace"
     """What the negative prompt does: stand for "no prompt" in classifier-free guidance,
     or name another view and push away from it only where that does not contradict the
     prompt (Perp-Neg, Armandpour et al. 2023; half as much work again)."""
     perpendicular_weight: float = 1.0
     """With `perpendicular`: strength of the push away from the other view."""
+    perpendicular_weighting: PerpendicularWeighting = "constant"
+    """With `perpendicular`: the same push for every view, or one away from the front
+    that grows with the angle to the photo, from nothing to twice as much (Armandpour
+    et al. 2023, Sec. 4)."""
+    negative_view_words: bool | None = None
+    """With `replace`: put the other views' words in the negative prompt; unless given,
+    only where the prior has no view words of its own."""
+    interpolate_views: bool = False
+    """Blend the text states of the two neighbouring views by azimuth, so that the
+    prompt does not jump between them (Armandpour et al. 2023, Sec. 4)."""
+    token_blending: float = 0.0
+    """Share (0 to 1) of the learned token that the class word (`--class-word`) takes at
+    the back, growing from 0 at the photo: the token knows only the photo's side."""
 
     def __post_init__(self) -> None:
         _check_timestep_range("timestep_range", self.timestep_range)
@@ -110,11 +149,17 @@ class ScoreDistillationConfig:
                 f"`guidance_rescale` must lie within [0, 1], got "
                 f"{self.guidance_rescale}"
             )
+        if self.mode == "csd" and self.guidance_rescale != 0.0:
+            raise ValueError(
+                f"`guidance_rescale` must be 0 with mode 'csd', got "
+                f"{self.guidance_rescale}"
+            )
         if self.gradient_clip is not None and self.gradient_clip <= 0.0:
             raise ValueError(
                 f"`gradient_clip` must be positive or None, got {self.gradient_clip}"
             )
         check_at_least(self, 0.0, "perpendicular_weight")
+        check_within(self, 0.0, 1.0, "token_blending")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ holds one ᾱ a sample.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -49,6 +51,58 @@ def denoised_from_noise(
     return (noisy - spread * noise) / signal
 
 
+@dataclass(frozen=True)
+class GuidanceSides:
+    """ε̂ of one batch under every prompt of guidance.
+
+    Attributes:
+        positive: Of the prompt.
+        negative: Of the prompt to keep away from; without a neutral side it is that.
+        unconditional: Of no prompt: with it the negative acts perpendicularly.
+        perpendicular_weight: Strength of the perpendicular push, for all or each.
+    """
+
+    positive: Float[Tensor, "batch channels height width"]
+    negative: Float[Tensor, "batch channels height width"]
+    unconditional: Float[Tensor, "batch channels height width"] | None = None
+    perpendicular_weight: float | Float[Tensor, " batch"] = 1.0
+
+    def estimate(
+        self, guidance_scale: float
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The guided ε̂, see `guided` and `perpendicularly_guided`."""
+        if self.unconditional is None:
+            return guided(self.negative, self.positive, guidance_scale)
+        return perpendicularly_guided(
+            self.unconditional,
+            self.negative,
+            self.positive,
+            guidance_scale,
+            self.perpendicular_weight,
+        )
+
+    def classifier_score(
+        self, guidance_scale: float
+    ) -> Float[Tensor, "batch channels height width"]:
+        """What guidance adds to the neutral ε̂ (CSD, Yu et al. 2023).
+
+        s (positive - negative), or with Perp-Neg s (towards - w · perpendicular): the
+        score of an implicit classifier, how much more a noisy image is what the prompt
+        says. `estimate` is this plus the neutral side.
+
+        Args:
+            guidance_scale: s; it only scales here.
+
+        Returns:
+            The score, in units of the noise.
+        """
+        if self.unconditional is None:
+            return guidance_scale * (self.positive - self.negative)
+        return guidance_scale * perpendicular_direction(
+            self.unconditional, self.negative, self.positive, self.perpendicular_weight
+        )
+
+
 def guided(
     negative: Float[Tensor, "batch channels height width"],
     positive: Float[Tensor, "batch channels height width"],
@@ -66,9 +120,31 @@ def perpendicularly_guided(
     negative: Float[Tensor, "batch channels height width"],
     positive: Float[Tensor, "batch channels height width"],
     guidance_scale: float,
-    weight: float,
+    weight: float | Float[Tensor, " batch"],
 ) -> Float[Tensor, "batch channels height width"]:
     """Perp-Neg (Armandpour et al. 2023, Eq. 7).
+
+    Args:
+        unconditional: ε̂ of no prompt.
+        negative: ε̂ of the prompt to keep away from.
+        positive: ε̂ of the prompt.
+        guidance_scale: Scale of the whole.
+        weight: Strength of the push away, for all or each.
+
+    Returns:
+        The guided ε̂.
+    """
+    direction = perpendicular_direction(unconditional, negative, positive, weight)
+    return unconditional + guidance_scale * direction
+
+
+def perpendicular_direction(
+    unconditional: Float[Tensor, "batch channels height width"],
+    negative: Float[Tensor, "batch channels height width"],
+    positive: Float[Tensor, "batch channels height width"],
+    weight: float | Float[Tensor, " batch"],
+) -> Float[Tensor, "batch channels height width"]:
+    """Where Perp-Neg goes from no prompt (Armandpour et al. 2023, Eq. 7).
 
     Away from the negative prompt, but only by the part of its direction that is
     perpendicular to the positive one: what both share (the object) is kept.
@@ -77,11 +153,10 @@ def perpendicularly_guided(
         unconditional: ε̂ of no prompt.
         negative: ε̂ of the prompt to keep away from.
         positive: ε̂ of the prompt.
-        guidance_scale: Scale of the whole.
-        weight: Strength of the push away.
+        weight: Strength of the push away, for all or each.
 
     Returns:
-        The guided ε̂.
+        towards - weight · perpendicular.
     """
     towards = positive - unconditional
     away = negative - unconditional
@@ -90,7 +165,8 @@ def perpendicularly_guided(
         axes, keepdim=True
     ).clamp(min=1e-12)
     perpendicular = away - share * towards
-    return unconditional + guidance_scale * (towards - weight * perpendicular)
+    strength = weight[:, None, None, None] if isinstance(weight, Tensor) else weight
+    return towards - strength * perpendicular
 
 
 def rescaled_guidance(

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from realfusion.cameras.camera import Camera
-from realfusion.priors.config import Prompt
+from realfusion.priors.config import DistillationMode, Prompt
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Conditioning:
         unconditional_context: Neutral text states: with them the negative side acts
             perpendicularly (Perp-Neg), without them it is the neutral side itself.
         unconditional_class_labels: Neutral view classes.
-        perpendicular_weight: Strength of the perpendicular push.
+        perpendicular_weight: Strength of the perpendicular push, for all or each view.
     """
 
     context: Float[Tensor, "batch tokens channels"]
@@ -97,7 +97,7 @@ class Conditioning:
     negative_class_labels: Int[Tensor, " batch"] | None = None
     unconditional_context: Float[Tensor, "batch tokens channels"] | None = None
     unconditional_class_labels: Int[Tensor, " batch"] | None = None
-    perpendicular_weight: float = 1.0
+    perpendicular_weight: float | Float[Tensor, " batch"] = 1.0
 
     def __len__(self) -> int:
         return self.context.shape[0]
@@ -105,7 +105,14 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class NoiseResidual:
-    """Predicted minus added noise of a batch of latents; carries no gradient."""
+    """Which way a batch of latents should go; carries no gradient.
+
+    Attributes:
+        residual: Predicted minus added noise, or the classifier score (`noise_residual`
+            says which).
+        alphas_cumprod: ᾱ_t, for the weighting.
+        timesteps: Noise levels.
+    """
 
     residual: Float[Tensor, "batch channels height width"]
     alphas_cumprod: Float[Tensor, " batch"]
@@ -165,6 +172,11 @@ class DiffusionPrior(Protocol):
         guidance_scale: float,
         generator: torch.Generator,
         guidance_rescale: float = 0.0,
+        mode: DistillationMode = "sds",
     ) -> NoiseResidual:
-        """Noise the latents and return predicted minus added noise, no gradient."""
+        """Noise the latents and judge them, no gradient.
+
+        `sds` gives predicted minus added noise (DreamFusion, Eq. 3), `csd` what
+        guidance adds to the prediction (Classifier Score Distillation).
+        """
         ...

@@ -56,6 +56,7 @@ class ScoreDistillation:
             guidance_scale=config.guidance_scale,
             guidance_rescale=config.guidance_rescale,
             generator=generator,
+            mode=config.mode,
         )
         gradient = weighted_residual(config, judged.residual, judged.alphas_cumprod)
         return score_distillation_loss(latents, gradient)
@@ -129,8 +130,22 @@ def weighted_residual(
 ) -> Float[Tensor, "batch channels height width"]:
     """w(t) (ε̂ - ε), the gradient of score distillation in the latents, clipped.
 
-    Clipping (after D-SDS, Hong et al. 2023) rescales a view whose root mean square
-    exceeds `config.gradient_clip`; directions are kept.
+    With mode `csd` the residual is the classifier score instead, weighted likewise.
+
+    Clipping rescales a view whose root mean square exceeds `config.gradient_clip`;
+    directions are kept. Why: Hong et al. (2023, D-SDS) trace canonical views (a face, a
+    front) on every side to the scores' bias, and cut large scores off, each value by
+    itself; scaling the view keeps its direction. Besides, w(t) of `data_space` grows
+    without bound towards pure noise, and one such view would set Adam's second moments
+    for many steps.
+
+    Args:
+        config: Weighting, and the largest root mean square.
+        residual: From the prior.
+        alphas_cumprod: ᾱ_t of each view.
+
+    Returns:
+        The gradient; no gradient flows through it.
     """
     weight = score_distillation_weight(config, alphas_cumprod)
     gradient = weight[:, None, None, None] * residual

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,30 +11,22 @@ from torch import Tensor
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.arrangement import arrange
-from realfusion.priors.autoencoders import check_autoencoder, load_autoencoder
-from realfusion.priors.components import (
-    NUM_VIEW_CLASSES,
-    Components,
-    PrecisionName,
-    choose_precision,
-    load_components,
-)
-from realfusion.priors.config import PLACEHOLDER, Prompt
+from realfusion.priors.components import Components, PrecisionName
+from realfusion.priors.config import PLACEHOLDER, DistillationMode, Prompt
 from realfusion.priors.guidance import (
+    GuidanceSides,
     add_noise,
-    guided,
     noise_from_prediction,
-    perpendicularly_guided,
     rescaled_guidance,
 )
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.metadata import PriorMetadata
-from realfusion.priors.model_files import locate_model, resolve_alias
-from realfusion.priors.prompts import view_text
+from realfusion.priors.model_files import resolve_alias
+from realfusion.priors.model_sources import load_source
 from realfusion.priors.protocol import Conditioning, NoiseResidual
-from realfusion.priors.single_file import load_single_file
 from realfusion.priors.text_conditioning import TextConditioner
+from realfusion.priors.view_conditioning import ViewConditioner
 from realfusion.transfer import send
 
 LATENT_LIMIT = 64.0
@@ -78,6 +69,10 @@ class StableDiffusionPrior:
         self.image_encoder = components.image_encoder
         self.metadata: PriorMetadata = components.metadata
         self.text = TextConditioner(components.tokenizer, components.text_encoder)
+        takes_classes = self.unet.config.num_class_embeds is not None
+        self._views = ViewConditioner(
+            self.text, self.metadata, takes_classes, self._device
+        )
         self.max_batch = memory.max_batch if max_batch is None else max_batch
         self._num_clipped = torch.zeros((), dtype=torch.int64, device=self._device)
         self.alphas_cumprod: Float[Tensor, " timesteps"] = (
@@ -118,25 +113,14 @@ class StableDiffusionPrior:
         Raises:
             InputError: If the model is missing or of another kind, with the remedy.
         """
-        device = torch.device(device)
-        precision = choose_precision(device, dtype)
-        path = Path(source).expanduser()
-        if path.is_file():
-            components = load_single_file(
-                path, device=device, precision=precision, offline=offline
-            )
-        else:
-            folder = locate_model(
-                source,
-                revision=revision,
-                offline=offline,
-                prefer_half=device.type == "cuda",
-            )
-            components = load_components(folder, device=device, precision=precision)
-        if vae != "own":
-            other = load_autoencoder(vae, dtype=precision.vae, offline=offline)
-            check_autoencoder(other, components.vae, vae)
-            components = replace(components, vae=other.to(device))
+        components = load_source(
+            source,
+            device=torch.device(device),
+            dtype=dtype,
+            revision=revision,
+            offline=offline,
+            vae=vae,
+        )
         name = resolve_alias(str(source))
         return cls(components, name=name, max_batch=max_batch, memory=memory)
 
@@ -262,39 +246,11 @@ class StableDiffusionPrior:
         Raises:
             InputError: If a prompt is too long, or needs a token that is not set.
         """
-        if not cameras:
-            raise ValueError("`cameras` must not be empty, got none")
-        vocabulary = self.metadata.view_vocabulary
-        texts = [view_text(prompt, camera, vocabulary) for camera in cameras]
-        neutral = [
-            text.unconditional for text in texts if text.unconditional is not None
-        ]
-        return Conditioning(
-            context=self.text.encode([text.positive for text in texts]),
-            negative_context=self.text.encode([text.negative for text in texts]),
-            class_labels=self._labels([text.view_class for text in texts]),
-            negative_class_labels=self._labels(
-                [text.negative_view_class for text in texts]
-            ),
-            unconditional_context=self.text.encode(neutral) if neutral else None,
-            unconditional_class_labels=self._labels([None] * len(neutral)),
-            perpendicular_weight=prompt.perpendicular_weight,
-        )
-
-    def _labels(self, view_classes: Sequence[int | None]) -> Tensor | None:
-        labels = [self.view_class_label(view_class) for view_class in view_classes]
-        if not labels or labels[0] is None:
-            return None
-        return send(torch.tensor(labels), self.device)
+        return self._views.condition(prompt, cameras)
 
     def view_class_label(self, view_class: int | None) -> int | None:
         """The denoiser's label of a view class (None: no view), if it takes labels."""
-        if self.unet.config.num_class_embeds is None:
-            return None
-        if view_class is not None:
-            return view_class
-        label = self.metadata.unconditional_class
-        return NUM_VIEW_CLASSES if label is None else label
+        return self._views.label(view_class)
 
     def predict_noise(
         self,
@@ -339,32 +295,40 @@ class StableDiffusionPrior:
             return self.predict_noise(
                 noisy, timesteps, conditioning.context, conditioning.class_labels
             )
+        sides = self.guidance_sides(noisy, timesteps, conditioning)
+        return rescaled_guidance(
+            sides.estimate(guidance_scale),
+            sides.positive,
+            noisy,
+            self.alphas_cumprod[timesteps],
+            guidance_rescale,
+        )
+
+    @torch.no_grad()
+    def guidance_sides(
+        self,
+        noisy: Float[Tensor, "batch channels height width"],
+        timesteps: Int[Tensor, " batch"],
+        conditioning: Conditioning,
+    ) -> GuidanceSides:
+        """ε̂ under every prompt of guidance, in one batch; no gradient."""
         contexts = [conditioning.negative_context, conditioning.context]
         classes = [conditioning.negative_class_labels, conditioning.class_labels]
         if conditioning.unconditional_context is not None:
             contexts.insert(0, conditioning.unconditional_context)
             classes.insert(0, conditioning.unconditional_class_labels)
         labels = [side for side in classes if side is not None]
-        sides = self.predict_noise(
+        *neutral, negative, positive = self.predict_noise(
             noisy.repeat(len(contexts), 1, 1, 1),
             timesteps.repeat(len(contexts)),
             torch.cat(contexts),
             torch.cat(labels) if labels else None,
         ).chunk(len(contexts))
-        negative, positive = sides[-2:]
-        if conditioning.unconditional_context is None:
-            estimate = guided(negative, positive, guidance_scale)
-        else:
-            weight = conditioning.perpendicular_weight
-            estimate = perpendicularly_guided(
-                sides[0], negative, positive, guidance_scale, weight
-            )
-        return rescaled_guidance(
-            estimate,
+        return GuidanceSides(
             positive,
-            noisy,
-            self.alphas_cumprod[timesteps],
-            guidance_rescale,
+            negative,
+            neutral[0] if neutral else None,
+            conditioning.perpendicular_weight,
         )
 
     def _limited(self, latents: Tensor) -> Tensor:
@@ -385,16 +349,23 @@ class StableDiffusionPrior:
         guidance_scale: float,
         generator: torch.Generator,
         guidance_rescale: float = 0.0,
+        mode: DistillationMode = "sds",
     ) -> NoiseResidual:
-        """ε̂ - ε at the given noise levels (DreamFusion, Eq. 3 without w(t)).
+        """How the given noise levels judge the latents (without w(t)).
+
+        `sds` gives ε̂ - ε (DreamFusion, Eq. 3). `csd` gives only what guidance adds to
+        ε̂ (Classifier Score Distillation, Yu et al. 2023): no noise is in it, and the
+        guidance scale is no more than its scale.
 
         Args:
             latents: Clean latents from `encode`; their graph is not followed.
             conditioning: One entry a latent, from `condition`.
             timesteps: Noise level of each latent.
-            guidance_scale: Classifier-free guidance; 1 is none.
+            guidance_scale: Classifier-free guidance; 1 is none with `sds`.
             generator: The source of the noise, on any device.
-            guidance_rescale: Share of x̂_0's spread that is restored after guidance.
+            guidance_rescale: Share of x̂_0's spread that is restored after guidance; 0
+                with `csd`, which estimates no x̂_0.
+            mode: Score distillation, or its classifier part alone.
 
         Returns:
             The residual, float32, and ᾱ_t for the weighting.
@@ -404,13 +375,22 @@ class StableDiffusionPrior:
                 f"`conditioning` must have one entry a latent ({latents.shape[0]}), "
                 f"got {len(conditioning)}"
             )
+        if mode == "csd" and guidance_rescale != 0.0:
+            raise ValueError(
+                f"`guidance_rescale` must be 0 with mode 'csd', got {guidance_rescale}"
+            )
         clean = self._limited(latents.detach().to(self.device, torch.float32))
         timesteps = send(timesteps, self.device)
         noise = torch.randn(clean.shape, generator=generator, device=generator.device)
         noise = send(noise, self.device)
         alphas_cumprod = self.alphas_cumprod[timesteps]
+        noisy = add_noise(clean, noise, alphas_cumprod)
+        if mode == "csd":
+            sides = self.guidance_sides(noisy, timesteps, conditioning)
+            score = sides.classifier_score(guidance_scale)
+            return NoiseResidual(score, alphas_cumprod, timesteps)
         estimate = self.guided_noise(
-            add_noise(clean, noise, alphas_cumprod),
+            noisy,
             timesteps,
             conditioning,
             guidance_scale=guidance_scale,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from realfusion.errors import InputError
 from realfusion.priors.config import PLACEHOLDER
 from realfusion.priors.learned_embeds import LearnedToken, check_token_width
+from realfusion.priors.prompts import WeightedText
 from realfusion.transfer import send
 
 
@@ -91,6 +92,29 @@ class TextConditioner:
             for text, states in zip(unseen, self._run(unseen, vectors), strict=True):
                 self._states[text] = states.to(self._states_device)
         return torch.stack([self._states[text] for text in texts])
+
+    @torch.no_grad()
+    def encode_mixtures(
+        self, mixtures: Sequence[Sequence[WeightedText]]
+    ) -> Float[Tensor, "batch tokens channels"]:
+        """Weighted sums of text states, one a mixture.
+
+        Every text is padded to the model's length, so that states add up position by
+        position also where a learned token of several vectors stands for one word.
+
+        Args:
+            mixtures: At least one text each, with shares that sum to 1.
+
+        Returns:
+            The states; those of the texts are computed once, as in `encode`.
+        """
+        parts = [part for mixture in mixtures for part in mixture]
+        rows = [row for row, mixture in enumerate(mixtures) for _ in mixture]
+        shares = torch.zeros(len(mixtures), len(parts))
+        shares[rows, range(len(parts))] = torch.tensor([part.share for part in parts])
+        states = self.encode([part.text for part in parts])
+        weights = send(shares, states.device).to(states.dtype)
+        return torch.einsum("mp,ptc->mtc", weights, states)
 
     def encode_with_vectors(
         self, texts: Sequence[str], vectors: Float[Tensor, "num_vectors channels"]

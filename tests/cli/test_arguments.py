@@ -74,6 +74,18 @@ def test_short_forms_reach_the_nested_fields():
     assert config.input.recenter is False
 
 
+def test_perp_neg_is_short_for_perpendicular_negative_guidance():
+    nested = "--reconstruction.score-distillation"
+    config = run_arguments("--perp-neg", "--preset", "fast").config()
+    distillation = config.reconstruction.score_distillation
+    assert distillation == dataclasses.replace(
+        PRESETS["fast"].reconstruction.score_distillation,
+        negative_guidance="perpendicular",
+    )
+    kept = run_arguments(f"{nested}.negative-guidance", "perpendicular").config()
+    assert kept.reconstruction.score_distillation.negative_guidance == "perpendicular"
+
+
 def test_nested_form_is_kept_where_the_short_one_is_absent():
     arguments = run_arguments(
         "--reconstruction.reference-camera.radius", "2.2", "--input.no-recenter"

@@ -319,16 +319,16 @@ def test_several_priors_judge_together(image, tmp_path):
 def test_perpendicular_guidance_is_reached_from_the_command_line(
     image, tmp_path, monkeypatch
 ):
-    from realfusion.priors import stable_diffusion
+    from realfusion.priors import guidance
 
     weights = []
-    genuine = stable_diffusion.perpendicularly_guided
+    genuine = guidance.perpendicularly_guided
 
     def watched(unconditional, negative, positive, scale, weight):
         weights.append(weight)
         return genuine(unconditional, negative, positive, scale, weight)
 
-    monkeypatch.setattr(stable_diffusion, "perpendicularly_guided", watched)
+    monkeypatch.setattr(guidance, "perpendicularly_guided", watched)
     option = "--reconstruction.score-distillation"
     words = [*SMALL, "--prior", "bundled", "--inversion.refinement-steps", "0"]
     words += [f"{option}.negative-guidance", "perpendicular"]

@@ -80,6 +80,56 @@ def test_memory_that_runs_out_before_the_first_step_is_one_line(
     assert error.endswith("CUDA out of memory; try --views-per-step 1")
 
 
+def test_every_option_of_guidance_reaches_the_prior(
+    args: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, condition = (
+        StableDiffusionPrior.noise_residual,
+        StableDiffusionPrior.condition,
+    )
+    modes, prompts = [], []
+
+    def watch_judge(self, latents, conditioning, **options):
+        modes.append(options["mode"])
+        assert isinstance(conditioning.perpendicular_weight, torch.Tensor)
+        return judge(self, latents, conditioning, **options)
+
+    def watch_condition(self, prompt, cameras):
+        prompts.append(prompt)
+        return condition(self, prompt, cameras)
+
+    monkeypatch.setattr(StableDiffusionPrior, "noise_residual", watch_judge)
+    monkeypatch.setattr(StableDiffusionPrior, "condition", watch_condition)
+    nested = "--reconstruction.score-distillation"
+    words = ["--perp-neg", "--class-word", "disc", f"{nested}.mode", "csd"]
+    words += [f"{nested}.guidance-rescale", "0", f"{nested}.interpolate-views"]
+    words += [f"{nested}.token-blending", "0.25"]
+    words += [f"{nested}.perpendicular-weighting", "by_azimuth"]
+    words += [f"{nested}.negative-view-words", "True"]
+    assert run_main([*args, *words]) == 0
+    assert modes == ["csd"] * 4
+    prompt = prompts[0]
+    assert (prompt.class_word, prompt.token_blending) == ("disc", 0.25)
+    assert prompt.interpolate_views
+    assert prompt.negative_view_words
+    assert prompt.negative_guidance == "perpendicular"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--prompt", "a disc"], "token blending needs <e> in the prompt"),
+        (["--class-word", ""], "token blending needs a class word"),
+    ],
+)
+def test_blending_of_a_token_that_is_not_there_is_one_line_and_code_2(
+    args: list[str], capsys: pytest.CaptureFixture, words: list[str], message: str
+) -> None:
+    blending = ["--reconstruction.score-distillation.token-blending", "0.5"]
+    assert run_main([*args, *blending, *words]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_missing_autoencoder_is_one_line_and_code_2(
     args: list[str],
     tmp_path: Path,

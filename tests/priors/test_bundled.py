@@ -56,6 +56,28 @@ def test_every_view_has_its_own_class_and_words_that_fit(
     assert float(distances.min()) > 1e-2
 
 
+def test_blends_and_negative_views_fit_into_its_prompts(
+    bundled: StableDiffusionPrior,
+) -> None:
+    """Sixteen vectors of the token, or one word in their place."""
+    bundled.set_token(bundled.encode_image_token(disc((0.9, 0.2, 0.1))))
+    prompt = Prompt(
+        subject=bundled.metadata.subject,
+        negative="blurry",
+        negative_view_words=True,
+        interpolate_views=True,
+        token_blending=0.5,
+    )
+    cameras = [Camera(azimuth_deg=azimuth) for azimuth in (0.0, 67.5, 180.0)]
+    conditioning = bundled.condition(prompt, cameras)
+    encode = bundled.text.encode
+    token, word = encode(
+        ["an image of a <e>, back view", "an image of a object, back view"]
+    )
+    torch.testing.assert_close(conditioning.context[2], 0.5 * (token + word))
+    assert bool(conditioning.context.isfinite().all())
+
+
 def test_token_of_the_image_encoder_has_the_stated_size(
     bundled: StableDiffusionPrior,
 ) -> None:

@@ -5,11 +5,13 @@ import torch
 
 from realfusion.errors import InputError
 from realfusion.priors.guidance import (
+    GuidanceSides,
     add_noise,
     check_prediction_type,
     denoised_from_noise,
     guided,
     noise_from_prediction,
+    perpendicular_direction,
     perpendicularly_guided,
     rescaled_guidance,
 )
@@ -70,6 +72,34 @@ def test_perpendicular_guidance_keeps_what_both_prompts_share() -> None:
     assert got.flatten().tolist() == [20.0, -15.0, 0.0, 0.0]
     same = perpendicularly_guided(unconditional, 3.0 * positive, positive, 10.0, 1.0)
     torch.testing.assert_close(same, guided(unconditional, positive, 10.0))
+
+
+def test_each_view_may_have_its_own_perpendicular_weight() -> None:
+    generator = torch.Generator().manual_seed(1)
+    sides = torch.randn(3, 2, 4, 3, 3, generator=generator)
+    weights = torch.tensor([0.25, 1.5])
+    both = perpendicularly_guided(*sides, 3.0, weights)
+    for row, weight in enumerate((0.25, 1.5)):
+        alone = perpendicularly_guided(*sides[:, row : row + 1], 3.0, weight)
+        torch.testing.assert_close(both[row : row + 1], alone)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_classifier_score_is_what_guidance_adds(weight: float) -> None:
+    """CSD: s (positive - negative); with Perp-Neg s (towards - w perpendicular)."""
+    generator = torch.Generator().manual_seed(2)
+    neutral, negative, positive = torch.randn(3, 2, 4, 3, 3, generator=generator)
+    plain = GuidanceSides(positive, negative)
+    torch.testing.assert_close(plain.classifier_score(7.5), 7.5 * (positive - negative))
+    torch.testing.assert_close(
+        negative + plain.classifier_score(7.5), plain.estimate(7.5)
+    )
+    perpendicular = GuidanceSides(positive, negative, neutral, weight)
+    direction = perpendicular_direction(neutral, negative, positive, weight)
+    torch.testing.assert_close(perpendicular.classifier_score(7.5), 7.5 * direction)
+    torch.testing.assert_close(
+        neutral + perpendicular.classifier_score(7.5), perpendicular.estimate(7.5)
+    )
 
 
 def test_full_rescale_restores_the_unguided_spread(clean_and_noise) -> None:

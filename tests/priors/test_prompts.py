@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from realfusion.cameras.camera import Camera
+from realfusion.errors import InputError
 from realfusion.priors.prompts import Prompt, ViewVocabulary, view_text
 
 
@@ -121,3 +122,147 @@ def test_perpendicular_negatives_name_the_view_to_keep_away_from(
         assert text.negative == negative
         assert text.negative_view_class == negative_class
         assert text.unconditional == "blurry"
+
+
+def mixture(
+    prompt: Prompt,
+    azimuth_deg: float,
+    elevation_deg: float = 15.0,
+    vocabulary: ViewVocabulary | None = None,
+) -> dict[str, float]:
+    camera = Camera(azimuth_deg=azimuth_deg, elevation_deg=elevation_deg)
+    text = view_text(prompt, camera, vocabulary)
+    return {part.text: part.share for part in text.mixture}
+
+
+def test_views_are_not_mixed_unless_asked_for(relative_views: ViewVocabulary) -> None:
+    for vocabulary in (None, relative_views):
+        assert mixture(Prompt(), 60.0, vocabulary=vocabulary) == {}
+
+
+@pytest.mark.parametrize(
+    ("azimuth_deg", "elevation_deg", "expected"),
+    [
+        (0.0, 15.0, {"front": 1.0}),
+        (30.0, 15.0, {"front": 2 / 3, "side": 1 / 3}),
+        (-30.0, 15.0, {"side": 1 / 3, "front": 2 / 3}),
+        (135.0, 40.0, {"side": 0.5, "back": 0.5}),
+        (225.0, 40.0, {"back": 0.5, "side": 0.5}),
+        (30.0, 70.0, {"overhead": 1.0}),
+    ],
+)
+def test_classic_words_are_blended_between_the_quarters(
+    azimuth_deg: float, elevation_deg: float, expected: dict[str, float]
+) -> None:
+    prompt = Prompt(
+        subject="a duck", interpolate_views=True, reference_azimuth_deg=100.0
+    )
+    found = mixture(prompt, azimuth_deg + 100.0, elevation_deg)
+    wanted = {f"a duck, {word} view": share for word, share in expected.items()}
+    assert found == pytest.approx(wanted)
+
+
+def test_eight_words_are_blended_between_their_bins(
+    relative_views: ViewVocabulary,
+) -> None:
+    prompt = Prompt(subject="<e>", interpolate_views=True)
+    found = mixture(prompt, 60.0, 40.0, relative_views)
+    assert found == pytest.approx(
+        {"<e>, front right view, high": 2 / 3, "<e>, right side view, high": 1 / 3}
+    )
+    camera = Camera(azimuth_deg=60.0, elevation_deg=40.0)
+    text = view_text(prompt, camera, relative_views)
+    assert text.view_class == 1 * 3 + 1
+    assert text.positive == "<e>, front right view, high"
+
+
+def test_the_class_word_takes_the_tokens_place_behind() -> None:
+    prompt = Prompt(subject="a <e>", token_blending=0.5, class_word="duck")
+    assert mixture(prompt, 0.0) == {}
+    assert mixture(prompt, 180.0) == pytest.approx(
+        {"a <e>, back view": 0.5, "a duck, back view": 0.5}
+    )
+    assert mixture(prompt, 90.0) == pytest.approx(
+        {"a <e>, side view": 0.75, "a duck, side view": 0.25}
+    )
+
+
+def test_both_blends_multiply() -> None:
+    prompt = Prompt(subject="a <e>", token_blending=1.0, interpolate_views=True)
+    found = mixture(prompt, 120.0)
+    assert found == pytest.approx(
+        {
+            "a <e>, side view": 0.25 * 2 / 3,
+            "a <e>, back view": 0.25 / 3,
+            "a object, side view": 0.75 * 2 / 3,
+            "a object, back view": 0.75 / 3,
+        }
+    )
+
+
+def test_without_view_words_the_token_alone_is_blended() -> None:
+    prompt = Prompt(
+        subject="a <e>",
+        token_blending=1.0,
+        view_words=False,
+        interpolate_views=True,
+    )
+    assert mixture(prompt, 180.0) == {"a object": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"subject": "a duck", "token_blending": 0.5}, r"needs <e> .* got 'a duck'"),
+        ({"class_word": " ", "token_blending": 0.5}, "needs a class word"),
+    ],
+)
+def test_token_blending_without_token_or_class_word_is_refused(
+    options: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Prompt(**options)
+    with pytest.raises(ValueError, match="`token_blending` must lie within"):
+        Prompt(token_blending=1.5)
+
+
+@pytest.mark.parametrize(
+    ("azimuth_deg", "others"),
+    [
+        (0.0, "right side, back right, back, back left, left side"),
+        (-45.0, "front right, right side, back right, back, back left"),
+        (180.0, "front, front right, right side, left side, front left"),
+    ],
+)
+def test_negative_prompt_names_far_views_of_the_own_vocabulary_if_asked(
+    relative_views: ViewVocabulary, azimuth_deg: float, others: str
+) -> None:
+    """A quarter turn or more: the neighbours of the own bin look too much alike."""
+    camera = Camera(azimuth_deg=azimuth_deg, elevation_deg=40.0)
+    asked = Prompt(subject="<e>", negative="blurry", negative_view_words=True)
+    text = view_text(asked, camera, relative_views)
+    named = [f"{words} view" for words in others.split(", ")]
+    assert sorted(text.negative.split(", ")) == sorted(["blurry", *named])
+    assert text.negative_view_class is None
+    for off in (None, False):
+        prompt = Prompt(subject="<e>", negative="blurry", negative_view_words=off)
+        assert view_text(prompt, camera, relative_views).negative == "blurry"
+
+
+@pytest.mark.parametrize(
+    ("azimuth_deg", "elevation_deg", "weight"),
+    [(0.0, 15.0, 0.0), (90.0, 15.0, 1.574), (180.0, 15.0, 1.967), (0.0, 70.0, 1.574)],
+)
+def test_perpendicular_weight_by_azimuth_keeps_away_from_the_front(
+    azimuth_deg: float, elevation_deg: float, weight: float
+) -> None:
+    prompt = Prompt(
+        subject="a duck",
+        negative_guidance="perpendicular",
+        perpendicular_weighting="by_azimuth",
+        perpendicular_weight=2.0,
+    )
+    camera = Camera(azimuth_deg=azimuth_deg, elevation_deg=elevation_deg)
+    text = view_text(prompt, camera)
+    assert text.negative == "a duck, front view"
+    assert text.perpendicular_weight == pytest.approx(2.0 * weight, abs=2e-3)

@@ -86,6 +86,7 @@ def test_clipping_bounds_each_view_and_keeps_directions() -> None:
         ({"annealing": "linear"}, "`timestep_range_end` must be given"),
         ({"gradient_clip": 0.0}, "`gradient_clip` must be positive or None"),
         ({"guidance_rescale": 2.0}, "`guidance_rescale` must lie within"),
+        ({"mode": "csd", "guidance_rescale": 0.5}, "must be 0 with mode 'csd'"),
         ({"annealing_fraction": 0.0}, "`annealing_fraction` must lie within"),
     ],
 )

@@ -13,7 +13,11 @@ from realfusion.errors import InputError
 from realfusion.priors import components
 from realfusion.priors.components import choose_precision
 from realfusion.priors.config import Prompt, ScoreDistillationConfig
-from realfusion.priors.guidance import add_noise, perpendicularly_guided
+from realfusion.priors.guidance import (
+    add_noise,
+    perpendicular_direction,
+    perpendicularly_guided,
+)
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.random_weights import TINY, random_prior, save_random_model
 from realfusion.priors.score_distillation import (
@@ -160,6 +164,56 @@ def test_residual_is_predicted_minus_added_noise_without_gradient(
     torch.testing.assert_close(got.residual, estimate - noise)
     torch.testing.assert_close(got.alphas_cumprod, prior.alphas_cumprod[TIMESTEPS])
     assert not got.residual.requires_grad
+
+
+@pytest.mark.parametrize("negative_guidance", ["replace", "perpendicular"])
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+def test_classifier_score_distillation_leaves_the_noise_out(
+    prior: StableDiffusionPrior,
+    latents: torch.Tensor,
+    negative_guidance: str,
+    scale: float,
+) -> None:
+    """s (positive - negative) at the same noise; a scale of 1 is no special case."""
+    prompt = dataclasses.replace(
+        WORDS, negative_guidance=negative_guidance, perpendicular_weight=0.5
+    )
+    conditioning = prior.condition(prompt, CAMERAS)
+    got = prior.noise_residual(
+        latents,
+        conditioning,
+        timesteps=TIMESTEPS,
+        guidance_scale=scale,
+        generator=torch.Generator().manual_seed(3),
+        mode="csd",
+    )
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(3))
+    noisy = add_noise(latents, noise, prior.alphas_cumprod[TIMESTEPS])
+    contexts = [conditioning.negative_context, conditioning.context]
+    if negative_guidance == "perpendicular":
+        contexts.insert(0, conditioning.unconditional_context)
+    with torch.no_grad():
+        sides = [prior.predict_noise(noisy, TIMESTEPS, each) for each in contexts]
+    expected = sides[-1] - sides[0]
+    if negative_guidance == "perpendicular":
+        expected = perpendicular_direction(*sides, 0.5)
+    torch.testing.assert_close(got.residual, scale * expected, rtol=1e-4, atol=1e-4)
+    assert not got.residual.requires_grad
+
+
+def test_classifier_score_cannot_be_rescaled(
+    prior: StableDiffusionPrior, latents: torch.Tensor, generator: torch.Generator
+) -> None:
+    with pytest.raises(ValueError, match="`guidance_rescale` must be 0 with mode"):
+        prior.noise_residual(
+            latents,
+            prior.condition(WORDS, CAMERAS),
+            timesteps=TIMESTEPS,
+            guidance_scale=5.0,
+            generator=generator,
+            guidance_rescale=0.5,
+            mode="csd",
+        )
 
 
 def test_same_seed_same_residual(
@@ -488,11 +542,20 @@ def test_attention_is_the_fused_one(prior: StableDiffusionPrior) -> None:
 
 
 @pytest.mark.cuda
-def test_no_step_of_the_prior_waits_for_the_device() -> None:
+@pytest.mark.parametrize("is_blended", [False, True])
+def test_no_step_of_the_prior_waits_for_the_device(is_blended: bool) -> None:
     """The second judgement; the first fills caches."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     prior = random_prior(TINY, device="cuda")
+    prompt = WORDS
+    if is_blended:
+        prompt = dataclasses.replace(
+            WORDS,
+            interpolate_views=True,
+            negative_guidance="perpendicular",
+            perpendicular_weighting="by_azimuth",
+        )
     assert prior.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     images = torch.rand(3, 3, 32, 32, device="cuda", requires_grad=True)
     for mode in ("default", "error"):
@@ -501,7 +564,7 @@ def test_no_step_of_the_prior_waits_for_the_device() -> None:
             latents = prior.encode(images)
             judged = prior.noise_residual(
                 latents,
-                prior.condition(WORDS, CAMERAS),
+                prior.condition(prompt, CAMERAS),
                 timesteps=TIMESTEPS,
                 guidance_scale=100.0,
                 generator=torch.Generator(),

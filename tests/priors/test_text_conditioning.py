@@ -5,6 +5,7 @@ import torch
 
 from realfusion.errors import InputError
 from realfusion.priors.learned_embeds import LearnedToken
+from realfusion.priors.prompts import WeightedText
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.priors.text_conditioning import TextConditioner
 
@@ -86,6 +87,22 @@ def test_states_equal_those_of_diffusers_with_the_token_loaded(
         "a <thing>", num_inference_steps=2, output_type="np", height=32, width=32
     ).images
     assert image.shape == (1, 32, 32, 3)
+
+
+def test_mixtures_are_weighted_sums_of_whole_states(text: TextConditioner) -> None:
+    """Also where three vectors stand in one text and one word in the other."""
+    text.set_token(THREE_VECTORS)
+    mixtures = [
+        [WeightedText("a <e>, side view", 0.75), WeightedText("a b, side view", 0.25)],
+        [WeightedText("a <e>, back view", 1.0)],
+    ]
+    got = text.encode_mixtures(mixtures)
+    assert got.shape == (2, 77, 16)
+    token, word, back = text.encode(
+        ["a <e>, side view", "a b, side view", "a <e>, back view"]
+    )
+    torch.testing.assert_close(got[0], 0.75 * token + 0.25 * word)
+    torch.testing.assert_close(got[1], back)
 
 
 def test_gradient_reaches_the_vectors_only(text: TextConditioner) -> None:

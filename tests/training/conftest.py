@@ -58,6 +58,7 @@ class GreyPrior:
         guidance_scale,
         generator,
         guidance_rescale=0.0,
+        mode="sds",
     ):
         assert not latents.requires_grad
         residual = latents - 0.5
