@@ -71,7 +71,7 @@ _DISTILLATION = ScoreDistillationConfig(
 _OBJECTIVE = ObjectiveConfig(
     image=TermConfig(initial=10.0),
     mask=TermConfig(initial=10.0),
-    prior=TermConfig(initial=1.0),
+    prior=TermConfig(initial=0.25),
     normal_smoothness=TermConfig(initial=2.0),
     orientation=TermConfig(initial=0.1),
 )
@@ -86,7 +86,7 @@ DEFAULT = ReconstructionConfig(
         steps_across=128, occupancy_resolution=64, occupancy_warmup=128
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
-    initial_shape=InitialShapeConfig(kind="auto"),
+    initial_shape=InitialShapeConfig(kind="auto", steps=300),
     objective=_OBJECTIVE,
     optimizer=OptimizerConfig(grid_learning_rate=4e-3, final_rate_fraction=0.1),
     score_distillation=_DISTILLATION,
@@ -108,7 +108,7 @@ FAST = ReconstructionConfig(
         steps_across=128, occupancy_resolution=64, occupancy_warmup=128
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
-    initial_shape=InitialShapeConfig(kind="auto"),
+    initial_shape=InitialShapeConfig(kind="auto", steps=300),
     objective=_OBJECTIVE,
     optimizer=OptimizerConfig(grid_learning_rate=4e-3),
     score_distillation=_DISTILLATION,
