@@ -20,6 +20,7 @@ from realfusion.run_folder import OpenRun
 from realfusion.run_metrics import read_metrics, update_metrics
 from realfusion.training.out_of_memory import explained
 from realfusion.training.photo import reference_camera
+from realfusion.word_stage import class_word_of
 
 if TYPE_CHECKING:
     from realfusion.priors.learned_embeds import LearnedToken
@@ -36,11 +37,14 @@ class PreparedPrior:
         prior: None for a reconstruction by photo and regularisers alone.
         prompt: None without a prior.
         reason: Which prior and why, in one line.
+        class_word: The word that the learned token started from; None where it came
+            from the photo or from a file, and without a token.
     """
 
     prior: StableDiffusionPrior | None
     prompt: Prompt | None
     reason: str
+    class_word: str | None = None
 
 
 def prepare_prior(
@@ -94,9 +98,14 @@ def prepare_prior(
     prior = resolved.prior
     prompt = build_prompt(config, prior.metadata.subject)
     stop_if_asked(listener, "before textual inversion")
+    class_word: str | None = None
     if PLACEHOLDER in prompt.subject:
         with explained(remedy):
-            prior.set_token(_learn_token(opened, rgba, prior, prompt, listener))
+            if not _is_token_file(config):
+                class_word = class_word_of(opened, rgba, prior, listener)
+            prior.set_token(
+                _learn_token(opened, rgba, prior, prompt, class_word, listener)
+            )
     else:
         listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
     prior.release_text_encoder()
@@ -110,7 +119,7 @@ def prepare_prior(
             warm_up(prior, prompt, num_views)
     if "prior" not in before.get("seconds", {}):  # not the reloading of later starts
         update_metrics(opened.folder, seconds={"prior": time.perf_counter() - started})
-    return PreparedPrior(prior, prompt, resolved.reason)
+    return PreparedPrior(prior, prompt, resolved.reason, class_word)
 
 
 def memory_remedy(config: RunConfig, options: RunOptions) -> str:
@@ -149,6 +158,7 @@ def _learn_token(
     rgba: Float[np.ndarray, "size size 4"],
     prior: StableDiffusionPrior,
     prompt: Prompt,
+    class_word: str | None,
     listener: RunListener,
 ) -> LearnedToken:
     """The token of this object: kept from before, from a file, or learned now."""
@@ -161,12 +171,12 @@ def _learn_token(
             return load_learned_token(path)
         except InputError as error:
             raise InputError(f"{error}; delete it to learn the token anew") from error
-    if Path(config.token).suffix in TOKEN_SUFFIXES:
+    if _is_token_file(config):
         given = load_learned_token(config.token)
         prior.set_token(given)  # refuses a token of another width before it is kept
         save_learned_token(path, given)
         return given
-    settings = _inversion_settings(config)
+    settings = _inversion_settings(config, class_word)
     listener.stage("textual inversion", settings.steps)
     generator = torch.Generator().manual_seed(config.seed)
     token: LearnedToken | None = None
@@ -191,7 +201,14 @@ def _learn_token(
     return token
 
 
-def _inversion_settings(config: RunConfig) -> TextualInversionConfig:
-    if config.token == "auto":
+def _is_token_file(config: RunConfig) -> bool:
+    return Path(config.token).suffix in TOKEN_SUFFIXES
+
+
+def _inversion_settings(
+    config: RunConfig, class_word: str | None
+) -> TextualInversionConfig:
+    """The inversion from the class word, if there is one."""
+    if class_word is None:
         return config.inversion
-    return replace(config.inversion, init_word=config.token, use_image_encoder=False)
+    return replace(config.inversion, init_word=class_word, use_image_encoder=False)

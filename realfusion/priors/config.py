@@ -178,7 +178,10 @@ class TextualInversionConfig:
     num_vectors: int = 1
     """Vectors of a token that starts from a word (an image encoder has its own)."""
     init_word: str = "object"
-    """The word whose embedding the token starts from, without an image encoder."""
+    """The word whose embedding the token starts from, without an image encoder; left
+    as it is, a better one is looked for."""
+    class_words: int = 400
+    """Common nouns to look for it among, at most; 0 looks for none."""
     use_image_encoder: bool = True
     """Start from the prior's image encoder where it has one."""
     describe_view: bool = True
@@ -220,6 +223,7 @@ class TextualInversionConfig:
         for name in (
             "steps",
             "refinement_steps",
+            "class_words",
             "refresh_size",
             "anchor_weight",
             "background_weight",
@@ -255,6 +259,11 @@ FAST_INVERSION = TextualInversionConfig(
 """For a CPU: seconds with the bundled prior."""
 
 SMOKE_INVERSION = TextualInversionConfig(
-    steps=2, refinement_steps=2, pool_size=4, heldout_size=2, evaluate_every=1
+    steps=2,
+    refinement_steps=2,
+    class_words=8,
+    pool_size=4,
+    heldout_size=2,
+    evaluate_every=1,
 )
 """Runs every stage and learns nothing."""
