@@ -101,10 +101,13 @@ class RunConfig:
     own sentence if not given."""
     negative_prompt: str = ""
     """What no view should show."""
-    class_word: str = "object"
-    """What kind of thing the image shows, in a word; only token blending asks."""
+    class_word: str | None = None
+    """What kind of thing the image shows, in a word; only token blending asks. Where
+    `--token auto` found a word, that one if not given."""
     token: str = "auto"
-    """Word the learned token starts from, a file with a learned token, or `auto`."""
+    """Word the learned token starts from, a file with a learned token, or `auto`: the
+    prior's image encoder if it has one, else the common noun that fits the photo best
+    by CLIP if that is cached, or by the prior's own denoising loss."""
     seed: int = 0
     """Seed of everything random."""
     input: InputConfig = field(default_factory=InputConfig)

@@ -16,7 +16,12 @@ from realfusion.config import RunConfig, RunOptions
 from realfusion.errors import InputError
 from realfusion.listener import RunInterruptedError, RunListener, stop_if_asked
 from realfusion.priors.combination import WeightedPriors
-from realfusion.priors.config import PLACEHOLDER, Prompt, TextualInversionConfig
+from realfusion.priors.config import (
+    DEFAULT_CLASS_WORD,
+    PLACEHOLDER,
+    Prompt,
+    TextualInversionConfig,
+)
 from realfusion.priors.memory import choose_memory_plan, free_memory, next_remedy
 from realfusion.priors.protocol import Prior
 from realfusion.priors.registry import (
@@ -30,6 +35,7 @@ from realfusion.run_folder import OpenRun
 from realfusion.run_metrics import read_metrics, update_metrics
 from realfusion.training.out_of_memory import explained
 from realfusion.training.photo import reference_camera
+from realfusion.word_stage import class_word_of
 
 if TYPE_CHECKING:
     from realfusion.priors.learned_embeds import LearnedToken
@@ -156,9 +162,12 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     _remember(stage, index, model.name, reason or resolved.reason)
     prompt = build_prompt(config, model.metadata.subject)
     stop_if_asked(listener, "before textual inversion")
+    word: str | None = None
     if PLACEHOLDER in prompt.subject:
         with explained(remedy):
-            model.set_token(_learn_token(stage, model, prompt, index))
+            if stage.rgba is not None and not _is_token_file(config):
+                word = class_word_of(opened, stage.rgba, model, index, listener)
+            model.set_token(_learn_token(stage, model, prompt, word, index))
     else:
         listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
     model.release_text_encoder()
@@ -171,6 +180,8 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
         with explained(remedy):
             warm_up(model, prompt, num_views)
     settings = config.reconstruction.score_distillation
+    if config.class_word is None and word is not None:
+        prompt = replace(prompt, class_word=word)
     return ScoreDistillation(model, prompt, settings)
 
 
@@ -226,12 +237,16 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
         negative_view_words=distillation.negative_view_words,
         interpolate_views=distillation.interpolate_views,
         token_blending=distillation.token_blending,
-        class_word=config.class_word,
+        class_word=config.class_word or DEFAULT_CLASS_WORD,
     )
 
 
 def _learn_token(
-    stage: _Stage, prior: StableDiffusionPrior, prompt: Prompt, index: int
+    stage: _Stage,
+    prior: StableDiffusionPrior,
+    prompt: Prompt,
+    class_word: str | None,
+    index: int,
 ) -> LearnedToken:
     """The token of this object: kept from before, from a file, or learned now."""
     from realfusion.priors.learned_embeds import load_learned_token, save_learned_token
@@ -244,7 +259,7 @@ def _learn_token(
             return load_learned_token(path)
         except InputError as error:
             raise InputError(f"{error}; delete it to learn the token anew") from error
-    if Path(config.token).suffix in TOKEN_SUFFIXES:
+    if _is_token_file(config):
         given = load_learned_token(config.token)
         prior.set_token(given)  # refuses a token of another width before it is kept
         save_learned_token(path, given)
@@ -254,7 +269,7 @@ def _learn_token(
             f"{PLACEHOLDER} in the prompt is learned from a photo: give one, or a "
             f"learned token with --token FILE"
         )
-    settings = _inversion_settings(config)
+    settings = _inversion_settings(config, class_word)
     listener.stage("textual inversion", settings.steps)
     generator = torch.Generator().manual_seed(config.seed)
     token: LearnedToken | None = None
@@ -279,7 +294,14 @@ def _learn_token(
     return token
 
 
-def _inversion_settings(config: RunConfig) -> TextualInversionConfig:
-    if config.token == "auto":
+def _is_token_file(config: RunConfig) -> bool:
+    return Path(config.token).suffix in TOKEN_SUFFIXES
+
+
+def _inversion_settings(
+    config: RunConfig, class_word: str | None
+) -> TextualInversionConfig:
+    """The inversion from the class word, if there is one."""
+    if class_word is None:
         return config.inversion
-    return replace(config.inversion, init_word=config.token, use_image_encoder=False)
+    return replace(config.inversion, init_word=class_word, use_image_encoder=False)

@@ -20,6 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The Hub must fail at once and not wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+# What this machine has in its cache must not change what is tested.
+os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent / "no_hub_cache")
 
 # Every function that handles arrays checks its argument types and tensor shapes, for
 # the whole test run (an int is a float here, as for type checkers). The operators are

@@ -11,6 +11,9 @@ from realfusion.ranges import check_at_least, check_within
 PLACEHOLDER = "<e>"
 """The word that stands for the learned token in every prompt (the paper's ⟨e⟩)."""
 
+DEFAULT_CLASS_WORD = "object"
+"""What nobody has named."""
+
 DistillationMode = Literal["sds", "csd"]
 NegativeGuidance = Literal["replace", "perpendicular"]
 PerpendicularWeighting = Literal["constant", "by_azimuth"]
@@ -54,7 +57,7 @@ class Prompt:
     """Blend the text states of the two neighbouring views by azimuth."""
     token_blending: float = 0.0
     """Share (0 to 1) of the learned token that the class word takes at the back."""
-    class_word: str = "object"
+    class_word: str = DEFAULT_CLASS_WORD
     """What kind of thing it is, for token blending."""
     front_width_deg: float = 90.0
     """Width of the sector called front, centred on the photo (and of back)."""
@@ -223,7 +226,10 @@ class TextualInversionConfig:
     num_vectors: int = 1
     """Vectors of a token that starts from a word (an image encoder has its own)."""
     init_word: str = "object"
-    """The word whose embedding the token starts from, without an image encoder."""
+    """The word whose embedding the token starts from, without an image encoder; left
+    as it is, a better one is looked for."""
+    class_words: int = 400
+    """Common nouns to look for it among, at most; 0 looks for none."""
     use_image_encoder: bool = True
     """Start from the prior's image encoder where it has one."""
     describe_view: bool = True
@@ -265,6 +271,7 @@ class TextualInversionConfig:
         for name in (
             "steps",
             "refinement_steps",
+            "class_words",
             "refresh_size",
             "anchor_weight",
             "background_weight",
@@ -300,6 +307,11 @@ FAST_INVERSION = TextualInversionConfig(
 """For a CPU: seconds with the bundled prior."""
 
 SMOKE_INVERSION = TextualInversionConfig(
-    steps=2, refinement_steps=2, pool_size=4, heldout_size=2, evaluate_every=1
+    steps=2,
+    refinement_steps=2,
+    class_words=8,
+    pool_size=4,
+    heldout_size=2,
+    evaluate_every=1,
 )
 """Runs every stage and learns nothing."""

@@ -143,6 +143,10 @@ class TextConditioner:
             pieces = pieces.mean(dim=0, keepdim=True)
         return pieces[torch.arange(num_vectors) % pieces.shape[0]].clone()
 
+    def num_pieces(self, word: str) -> int:
+        """How many tokens the tokenizer makes of a word."""
+        return len(self._ids_of(word))
+
     def tokenize(self, texts: Sequence[str], num_vectors: int) -> TokenizedText:
         """Token ids of each text with room for a learned token of `num_vectors`.
 
