@@ -56,6 +56,9 @@ its weights, unlike the release's, really stand in the stated proportion)."""
 BLOB_DENSITY = 5.0
 """Of the field before the first step, where nothing else tells its shape."""
 
+TEXT_SPARSITY = 1e-3
+"""Weight of empty space, where no mask tells how full the picture is."""
+
 _DISTILLATION = ScoreDistillationConfig(
     guidance_scale=3.0,
     guidance_rescale=0.5,
@@ -139,14 +142,22 @@ SMOKE = ReconstructionConfig(
 
 
 def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
-    """A preset for an object that is only described (DreamFusion, Sec. 3.2).
+    """A preset for an object that is only described (DreamFusion, Sec. 3.2 and 3.3).
 
     Without a photo there is no body to start from but the blob, and no side whose
-    colours are known: a background that changes keeps the object from fading into it.
+    colours are known: a background that changes keeps the object from fading into what
+    is behind it, and empty space is a little preferred. Light is the preset's: `paper`
+    has DreamFusion's; the embedded prior roughens what it sees lit.
     """
+    objective = config.objective
     return replace(
         config,
         initial_shape=replace(config.initial_shape, kind="blob"),
         field=replace(config.field, blob_density=BLOB_DENSITY),
         background=replace(config.background, prior_views="random"),
+        objective=replace(
+            objective,
+            prior=replace(objective.prior, initial=max(1.0, objective.prior.initial)),
+            sparsity=TermConfig(initial=TEXT_SPARSITY),
+        ),
     )
