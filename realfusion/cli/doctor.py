@@ -250,6 +250,7 @@ def _toolkit() -> Finding:
 
 
 def _priors() -> list[Finding]:
+    from realfusion.priors.clip import CLIP_ALIASES, cached_clip
     from realfusion.priors.model_files import incomplete_models
     from realfusion.priors.selection import available_priors
 
@@ -273,6 +274,12 @@ def _priors() -> list[Finding]:
             "Stable Diffusion: not in the cache (optional, downloaded when asked for)"
         )
         findings.append(Finding("prior", text, "optional"))
+    clip = cached_clip()
+    if clip is None:
+        text = "CLIP: not in the cache (optional, downloaded when asked for)"
+        findings.append(Finding("prior", text, "optional"))
+    else:
+        findings.append(Finding("prior", f"clip: {CLIP_ALIASES[clip]} in the cache"))
     return findings
 
 

@@ -31,6 +31,19 @@ def test_examination_covers_everything_a_run_needs():
     assert len(report(findings).splitlines()) < 50  # one screen
 
 
+@pytest.mark.usefixtures("hub_cache")
+def test_clip_is_optional():
+    findings = [each for each in by_name(examine(), "prior") if "CLIP" in each.value]
+    assert [each.state for each in findings] == ["optional"]
+
+
+@pytest.mark.usefixtures("cached_clip_folder")
+def test_a_cached_clip_is_listed():
+    findings = [each for each in by_name(examine(), "prior") if "clip" in each.value]
+    assert [each.state for each in findings] == ["ok"]
+    assert "openai/clip-vit-base-patch32" in findings[0].value
+
+
 def test_kernels_are_listed_for_their_device():
     kernels = registered_kernels()
     assert "CPU" in kernels["hash_grid_encode"]
