@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from realfusion.cameras.camera import Camera
 from realfusion.config import ExportConfig
 from realfusion.errors import InputError
 from realfusion.evaluation.ground_truth import evaluate, load_ground_truth
+from realfusion.evaluation.perceptual import measure_perceptual
 from realfusion.io.images import write_png
 from realfusion.listener import RunListener
 from realfusion.outputs import METRICS_SIZE, build_mesh, measure_front, render_rgba
@@ -93,7 +95,8 @@ def evaluate_run(
     """
     truth = load_ground_truth(ground_truth)
     opened = load_run(root)
-    state, _ = load_state(opened, choose_device(device))
+    place = choose_device(device)
+    state, _ = load_state(opened, place)
     size = truth.views.shape[1]
     camera = reference_camera(opened.config.reconstruction.reference_camera)
     listener.stage("views", len(truth.cameras))
@@ -105,7 +108,11 @@ def evaluate_run(
             listener.advance(index + 1, {})
         listener.stage("surface")
         mesh = _mesh_or_none(scene, opened.config.export, listener)
-    result = evaluate(truth, np.stack(pictures), front, mesh)
+    rendered = np.stack(pictures)
+    perceptual = measure_perceptual(rendered, truth.views, device=place)
+    if perceptual.left_out:
+        listener.note("; ".join(perceptual.left_out))
+    result = replace(evaluate(truth, rendered, front, mesh), perceptual=perceptual)
     front_figures = {}
     if opened.config.image is not None:
         front_figures = measure_front(opened.folder, front, camera)

@@ -21,11 +21,11 @@ from realfusion.cameras.camera import Camera
 from realfusion.config import RunConfig, RunOptions, fingerprint
 from realfusion.errors import InputError, NonFiniteError
 from realfusion.evaluation.comparison import (
-    NOT_MEASURED,
     PairedDifference,
     Runs,
     known_figures,
     markdown,
+    not_measured,
     object_means,
     paired_difference,
     to_json,
@@ -275,7 +275,7 @@ def write_results(
         title=title,
         variants=list(runs),
         charts=_charts(runs),
-        note=f"In brackets: 95 % confidence over the objects. {NOT_MEASURED}",
+        note=f"In brackets: 95 % confidence over the objects. {not_measured(runs)}",
     )
     return tables
 

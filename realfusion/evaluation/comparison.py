@@ -31,6 +31,8 @@ FIGURES = (
     Figure("novel_view_mask_iou", "IoU", 3, "higher"),
     Figure("novel_view_psnr_db", "PSNR dB", 2, "higher"),
     Figure("novel_view_ssim", "SSIM", 3, "higher"),
+    Figure("clip_similarity", "CLIP", 3, "higher"),
+    Figure("lpips", "LPIPS", 3, "lower"),
     Figure("volume_iou", "volume IoU", 3, "higher"),
     Figure("chamfer_distance", "Chamfer", 4, "lower"),
     Figure("f_score_at_0.05", "F@0.05", 3, "higher"),
@@ -43,10 +45,8 @@ FIGURES = (
     Figure("front_mask_iou", "front IoU", 3, "higher"),
     Figure("seconds", "seconds", 1, "lower"),
 )
-NOT_MEASURED = (
-    "LPIPS and CLIP similarity were not measured: they need weights that are not part "
-    "of this package."
-)
+PERCEPTUAL = {"clip_similarity": "CLIP similarity", "lpips": "LPIPS"}
+"""Figures that need weights which are not part of the package."""
 
 Key = tuple[str, int]
 Runs = Mapping[str, Mapping[Key, Mapping[str, float]]]
@@ -131,6 +131,19 @@ def known_figures(runs: Runs) -> list[Figure]:
     return [figure for figure in FIGURES if figure.key in found]
 
 
+def not_measured(runs: Runs) -> str:
+    """What no run has for want of weights, in a sentence; empty if all is there."""
+    known = {figure.key for figure in known_figures(runs)}
+    absent = [title for key, title in PERCEPTUAL.items() if key not in known]
+    if not absent:
+        return ""
+    were, need = ("were", "they need") if len(absent) > 1 else ("was", "it needs")
+    return (
+        f"{' and '.join(absent)} {were} not measured: {need} weights that are not part "
+        f"of this package."
+    )
+
+
 def to_json(runs: Runs) -> dict[str, Any]:
     """Everything: runs, means by object and by variant, differences.
 
@@ -171,7 +184,7 @@ def to_json(runs: Runs) -> dict[str, Any]:
             for variant, rows in runs.items()
             for (name, seed), row in rows.items()
         ],
-        "not_measured": NOT_MEASURED,
+        "not_measured": not_measured(runs),
     }
 
 
@@ -199,7 +212,8 @@ def markdown(runs: Runs) -> str:
         parts += ["", heading, "", *_table(titles, rows)]
     titles = ["object", "variant", *(figure.title for figure in figures)]
     parts += ["", "## Means by object", "", *_table(titles, _object_rows(runs))]
-    return "\n".join([*parts, "", NOT_MEASURED, ""])
+    note = not_measured(runs)
+    return "\n".join([*parts, "", *([note, ""] if note else [])])
 
 
 def _mean_rows(runs: Runs) -> list[list[str]]:

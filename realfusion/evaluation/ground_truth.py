@@ -29,6 +29,7 @@ from realfusion.evaluation.metrics import (
     solidity,
     ssim,
 )
+from realfusion.evaluation.perceptual import PerceptualMetrics
 from realfusion.io.images import composite_on, read_image
 
 if TYPE_CHECKING:
@@ -103,13 +104,15 @@ class SurfaceMetrics:
 class EvaluationResult:
     """All that was measured on one object.
 
-    `janus_score` is None where the truth has no view from behind, or none of the front.
+    `janus_score` is None where the truth has no view from behind, or none of the front;
+    `perceptual` where it was not asked for.
     """
 
     views: ViewMetrics
     surface: SurfaceMetrics | None
     body: BodyMetrics | None = None
     janus_score: float | None = None
+    perceptual: PerceptualMetrics | None = None
 
     def summary(self) -> dict[str, float]:
         """The headline numbers, by name.
@@ -122,6 +125,8 @@ class EvaluationResult:
             "novel_view_ssim": self.views.mean_ssim,
             "novel_view_mask_iou": self.views.mean_mask_iou,
         }
+        if self.perceptual is not None:
+            numbers |= self.perceptual.summary()
         if self.surface is not None:
             numbers["chamfer_distance"] = self.surface.chamfer_distance
             numbers[f"f_score_at_{self.surface.threshold:g}"] = self.surface.f_score
@@ -135,10 +140,17 @@ class EvaluationResult:
         """Everything, ready for JSON.
 
         Returns:
-            The summary, and the details under `views` and `surface`.
+            The summary, and the details under `views`, `surface` and `perceptual`.
         """
-        surface = None if self.surface is None else asdict(self.surface)
-        return {**self.summary(), "views": asdict(self.views), "surface": surface}
+        details = {
+            name: None if part is None else asdict(part)
+            for name, part in (
+                ("views", self.views),
+                ("surface", self.surface),
+                ("perceptual", self.perceptual),
+            )
+        }
+        return self.summary() | details
 
 
 def load_ground_truth(folder: str | Path) -> GroundTruth:
@@ -326,6 +338,27 @@ def evaluate_surface(
     )
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table."""
+
+    key: str
+    title: str
+    digits: int
+    is_optional: bool = False
+
+
+_COLUMNS = (
+    _Column("novel_view_psnr_db", "PSNR dB", 2),
+    _Column("novel_view_ssim", "SSIM", 3),
+    _Column("novel_view_mask_iou", "mask IoU", 3),
+    _Column("clip_similarity", "CLIP", 3, is_optional=True),
+    _Column("lpips", "LPIPS", 3, is_optional=True),
+    _Column("chamfer_distance", "Chamfer", 4),
+    _Column("f_score", "F-score", 3),
+)
+
+
 def format_table(results: dict[str, EvaluationResult]) -> str:
     """A plain-text table, one object a line, with the mean where there are several.
 
@@ -333,31 +366,30 @@ def format_table(results: dict[str, EvaluationResult]) -> str:
         results: By the name of the object (or run).
 
     Returns:
-        The table, without a final line break.
+        The table, without a final line break; columns of what no result has are absent.
     """
-    header = ("object", "PSNR dB", "SSIM", "mask IoU", "Chamfer", "F-score")
-    rows = [(name, _numbers(result)) for name, result in results.items()]
+    summaries = {name: _table_figures(result) for name, result in results.items()}
+    known = {key for summary in summaries.values() for key in summary}
+    columns = [c for c in _COLUMNS if not c.is_optional or c.key in known]
+    rows = [
+        (name, [summary.get(column.key, np.nan) for column in columns])
+        for name, summary in summaries.items()
+    ]
     if len(rows) > 1:
-        columns = zip(*(numbers for _, numbers in rows), strict=True)
-        rows.append(("mean", tuple(float(np.mean(column)) for column in columns)))
-    width = max([len(header[0]), *(len(name) for name, _ in rows)])
-    lines = [f"{header[0]:<{width}}" + "".join(f"{title:>10}" for title in header[1:])]
+        means = np.mean([numbers for _, numbers in rows], axis=0)
+        rows.append(("mean", [float(mean) for mean in means]))
+    width = max(len(name) for name in ("object", *(name for name, _ in rows)))
+    lines = [f"{'object':<{width}}" + "".join(f"{c.title:>10}" for c in columns)]
     for name, numbers in rows:
         cells = "".join(
-            f"{'–':>10}" if np.isnan(number) else f"{number:>10.{digits}f}"
-            for number, digits in zip(numbers, (2, 3, 3, 4, 3), strict=True)
+            f"{'–':>10}" if np.isnan(number) else f"{number:>10.{column.digits}f}"
+            for number, column in zip(numbers, columns, strict=True)
         )
         lines.append(f"{name:<{width}}{cells}")
     return "\n".join(lines)
 
 
-def _numbers(result: EvaluationResult) -> tuple[float, ...]:
+def _table_figures(result: EvaluationResult) -> dict[str, float]:
     surface = result.surface
-    views = result.views
-    return (
-        views.mean_psnr_db,
-        views.mean_ssim,
-        views.mean_mask_iou,
-        float("nan") if surface is None else surface.chamfer_distance,
-        float("nan") if surface is None else surface.f_score,
-    )
+    f_scores = {} if surface is None else {"f_score": surface.f_score}
+    return result.summary() | f_scores

@@ -6,10 +6,10 @@ from scipy import stats
 
 from realfusion.evaluation.comparison import (
     FIGURES,
-    NOT_MEASURED,
     Figure,
     known_figures,
     markdown,
+    not_measured,
     object_means,
     paired_difference,
     to_json,
@@ -99,7 +99,7 @@ def test_tables_line_up_and_show_only_known_figures(tables):
     assert known_figures(runs) == [IOU]
     text = markdown(runs)
     assert "## bundled minus none, paired, 95 % confidence" in text
-    assert NOT_MEASURED in text
+    assert text.endswith(f"\n\n{not_measured(runs)}\n")
     assert "Chamfer" not in text
     blocks = [block.splitlines() for block in text.split("\n\n")]
     tables_found = [block for block in blocks if block[0].startswith("|")]
@@ -109,5 +109,17 @@ def test_tables_line_up_and_show_only_known_figures(tables):
 
 
 def test_nothing_known_makes_empty_tables():
-    assert NOT_MEASURED in markdown({"none": {}, "bundled": {}})
+    empty = {"none": {}, "bundled": {}}
+    assert "CLIP similarity and LPIPS were not measured" in markdown(empty)
     assert to_json({"none": {}, "bundled": {}})["runs"] == []
+
+
+def test_what_needs_weights_is_a_column_where_it_was_measured(tables):
+    runs = {"none": _runs(tables[0], "clip_similarity")}
+    assert "| CLIP " in markdown(runs)
+    assert "LPIPS was not measured: it needs weights" in markdown(runs)
+    runs["bundled"] = _runs(tables[1], "lpips")
+    assert "LPIPS  | lower" in markdown(runs)
+    assert not_measured(runs) == ""
+    assert "not measured" not in markdown(runs)
+    assert to_json(runs)["not_measured"] == ""

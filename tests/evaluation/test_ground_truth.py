@@ -13,6 +13,7 @@ from realfusion.evaluation.ground_truth import (
     format_table,
     load_ground_truth,
 )
+from realfusion.evaluation.perceptual import PerceptualMetrics
 from realfusion.io.images import write_png
 
 CAMERA = {"azimuth_deg": 30.0, "elevation_deg": 15.0, "radius": 1.8, "fov_y_deg": 40.0}
@@ -202,3 +203,18 @@ def test_result_goes_to_json_and_table():
     assert [line.split()[0] for line in lines] == ["object", "mug", "basket", "mean"]
     assert "100.00" in lines[1]
     assert "–" in lines[2]
+    assert "CLIP" not in lines[0]
+
+
+def test_what_networks_say_is_in_json_and_table_where_it_was_measured():
+    views = evaluate_views(_views(), _views())
+    measured = PerceptualMetrics(clip_similarity=(0.5, 0.7), clip_model="a CLIP")
+    result = EvaluationResult(views, None, perceptual=measured)
+    stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert stored["clip_similarity"] == pytest.approx(0.6)
+    assert "lpips" not in stored
+    assert stored["perceptual"]["clip_model"] == "a CLIP"
+    lines = format_table({"mug": result, "basket": EvaluationResult(views, None)})
+    header, mug, basket, _ = (line.split() for line in lines.splitlines())
+    assert header[4:] == ["mask", "IoU", "CLIP", "Chamfer", "F-score"]
+    assert (mug[4], basket[4]) == ("0.600", "–")
