@@ -95,9 +95,9 @@ class RunConfig:
     negative_prompt: str = ""
     """What no view should show."""
     token: str = "auto"
-    """Word the learned token starts from, a file with a learned token, or `auto`: the
-    prior's image encoder if it has one, else the common noun that fits the photo best
-    by CLIP if that is cached, or by the prior's own denoising loss."""
+    """Word the learned token starts from, a file with a learned token, or
+    `auto`: the prior's image encoder if it has one, else the common noun that
+    fits the photo best, by CLIP if that is cached or by the prior's own loss."""
     seed: int = 0
     """Seed of everything random."""
     input: InputConfig = field(default_factory=InputConfig)
