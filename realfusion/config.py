@@ -105,9 +105,9 @@ class RunConfig:
     """What kind of thing the image shows, in a word; only token blending asks. Where
     `--token auto` found a word, that one if not given."""
     token: str = "auto"
-    """Word the learned token starts from, a file with a learned token, or `auto`: the
-    prior's image encoder if it has one, else the common noun that fits the photo best
-    by CLIP if that is cached, or by the prior's own denoising loss."""
+    """Word the learned token starts from, a file with a learned token, or
+    `auto`: the prior's image encoder if it has one, else the common noun that
+    fits the photo best, by CLIP if that is cached or by the prior's own loss."""
     seed: int = 0
     """Seed of everything random."""
     input: InputConfig = field(default_factory=InputConfig)
