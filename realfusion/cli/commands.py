@@ -18,11 +18,11 @@ from realfusion.cli.arguments import (
     RenderArguments,
     TrainPriorArguments,
     ViewArguments,
-    parse,
     parse_batch,
     parse_benchmark,
     parse_run,
 )
+from realfusion.cli.parsing import parse
 from realfusion.listener import RunInterruptedError, RunListener
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ import pytest
 from realfusion.cli.arguments import (
     RenderArguments,
     TrainPriorArguments,
-    one_line,
-    parse,
     parse_batch,
     parse_run,
 )
+from realfusion.cli.parsing import parse
 from realfusion.config import RunConfig
 from realfusion.errors import InputError
 from realfusion.presets import PRESETS
@@ -149,37 +148,6 @@ def test_prior_training_arguments_give_its_configuration():
 def test_error_of_the_parser_is_an_input_error():
     with pytest.raises(InputError, match=r"--cameras PATH.*realfusion render --help"):
         parse(RenderArguments, "realfusion render", ["run"])
-
-
-BOX = """\
-╭─ Unrecognized options ────────╮
-│ Unrecognized options: --radiu │
-│ ───────────────────────────── │
-│ Perhaps you meant:            │
-│     --radius FLOAT            │
-│         Distance.             │
-╰───────────────────────────────╯
-"""
-DASHES = """\
- Unrecognized options
- -------------------------------
-  Unrecognized options: --radiu
-  ------------------------------
-  Perhaps you meant:
-      --radius FLOAT
-          Distance.
-
-"""
-COLOURED = BOX.replace("│", "\x1b[31m│\x1b[0m").replace("╭", "\x1b[1;31m╭")
-
-
-@pytest.mark.parametrize("box", [BOX, DASHES, COLOURED])
-def test_one_line_reads_every_form_of_the_box(box):
-    assert one_line(box) == "Unrecognized options: --radiu; did you mean --radius?"
-
-
-def test_one_line_survives_an_unknown_format():
-    assert one_line("something\nelse entirely") == "something else entirely"
 
 
 def test_every_image_of_a_batch_has_the_configuration_of_its_own_run():
