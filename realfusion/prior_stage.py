@@ -173,7 +173,8 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     model.release_text_encoder()
     num_views = config.reconstruction.prior_views
     if device.type == "cuda" or options.memory != "auto":
-        listener.note(describe_memory(model, num_views))
+        num_sides = 3 if prompt.negative_guidance == "perpendicular" else 2
+        listener.note(describe_memory(model, num_views, num_sides=num_sides))
     if options.compile_prior:
         listener.stage("compiling the prior")
         compile_networks(model)

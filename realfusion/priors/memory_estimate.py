@@ -47,13 +47,18 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    prior: StableDiffusionPrior, *, num_views: int = 1, plan: MemoryPlan | None = None
+    prior: StableDiffusionPrior,
+    *,
+    num_views: int = 1,
+    num_sides: int = 2,
+    plan: MemoryPlan | None = None,
 ) -> MemoryEstimate:
     """Estimate the peak of judging `num_views` views.
 
     Args:
         prior: Tells the shapes and precisions; it is not touched.
         num_views: Views a step.
+        num_sides: Prompts of guidance: two, or three with Perp-Neg.
         plan: What is spared; the prior's own plan if not given.
 
     Returns:
@@ -66,7 +71,7 @@ def estimate_memory(
     if plan.is_encoding_recomputed:
         enable_recomputation(vae)
     views = 1 if plan.is_encoding_recomputed else num_views
-    batch = plan.max_batch or 2 * num_views
+    batch = plan.max_batch or num_sides * num_views
     encoding = _peak(lambda: _encode(vae, views, prior.image_size))
     denoising = _peak(lambda: _denoise(unet, batch))
     weights = _size_of(vae)
@@ -75,9 +80,12 @@ def estimate_memory(
     return MemoryEstimate(weights, encoding, denoising)
 
 
-def describe_memory(prior: StableDiffusionPrior, num_views: int) -> str:
+def describe_memory(
+    prior: StableDiffusionPrior, num_views: int, *, num_sides: int = 2
+) -> str:
     """One line for the user: what the prior will take, and how that is known."""
-    peak = estimate_memory(prior, num_views=num_views).peak / 1e9
+    estimate = estimate_memory(prior, num_views=num_views, num_sides=num_sides)
+    peak = estimate.peak / 1e9
     return (
         f"the prior will take about {peak:.1f} GB (--memory {prior.memory.name}; "
         f"estimated from shapes, not measured)"

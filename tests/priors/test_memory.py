@@ -167,6 +167,15 @@ def test_each_plan_is_estimated_below_the_one_before() -> None:
     assert "estimated from shapes, not measured" in describe_memory(prior, 4)
 
 
+def test_perpendicular_guidance_takes_half_as_much_again() -> None:
+    prior = random_prior(LARGER, dtype="float32")
+    two, three = (
+        estimate_memory(prior, num_views=4, num_sides=sides, plan=HIGH).denoising
+        for sides in (2, 3)
+    )
+    assert 1.3 * two < three < 1.6 * two
+
+
 # Dynamo itself looks at the gradient of an input that is no leaf.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_compiled_networks_give_the_same(prior: StableDiffusionPrior) -> None:
