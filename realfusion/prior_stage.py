@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -170,6 +171,11 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
             model.set_token(_learn_token(stage, model, prompt, word, index))
     else:
         listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
+        if unknown := _unknown_words(model, prompt.subject):
+            listener.note(
+                f"this prior was not taught {', '.join(unknown)}: what it makes of "
+                f"them is chance"
+            )
     model.release_text_encoder()
     num_views = config.reconstruction.prior_views
     if device.type == "cuda" or options.memory != "auto":
@@ -184,6 +190,14 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     if config.class_word is None and word is not None:
         prompt = replace(prompt, class_word=word)
     return ScoreDistillation(model, prompt, settings)
+
+
+def _unknown_words(model: StableDiffusionPrior, text: str) -> list[str]:
+    """The words that a prior with a vocabulary of its own has only letters for."""
+    if model.metadata.view_vocabulary is None:
+        return []
+    words = dict.fromkeys(re.findall(r"[^\W\d_]+", text))
+    return [word for word in words if model.text.num_pieces(word) > 1]
 
 
 def _prepare_other(stage: _Stage, spec: PriorSpec, index: int) -> Prior:

@@ -34,7 +34,10 @@ OptionalFloat = Annotated[
 class RunArguments(RunConfig, RunOptions):
     """A full 360° model of an object from one image of it, or from words alone."""
 
-    image: tyro.conf.Positional[Path | None] = None
+    image: Annotated[
+        tyro.conf.Positional[Path | None],
+        tyro.conf.arg(metavar="PATH", help_behavior_hint="(or --text instead)"),
+    ] = None
     """The photo: PNG, JPEG, WebP, AVIF, TIFF, BMP or GIF."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = DEFAULT_OUT
     """The run folder, NAME being the image's. A run that was stopped continues

@@ -303,6 +303,12 @@ def test_words_alone_make_everything_but_a_photo(tmp_path, monkeypatch):
     assert {path.name: digests(path) for path in folder.glob("checkpoint")} == before
 
 
+def test_words_that_the_embedded_prior_does_not_know_are_told(tmp_path, capsys):
+    words = ["--text", "a red wug", "--prior", "bundled", *SMALL]
+    assert main(["invert", *words, "--out", str(tmp_path / "run")]) == 0
+    assert "was not taught wug: what" in capsys.readouterr().err
+
+
 def test_several_priors_judge_together(image, tmp_path):
     folder = str(BUNDLED_FOLDER)
     words = ["--prior", "bundled:0.5", "--prior", folder, *SMALL]
