@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from realfusion.cameras.camera import Camera, FreeCamera, orbit
 from realfusion.config import ExportConfig, to_dict
 from realfusion.evaluation.metrics import mask_iou, psnr
 from realfusion.io.images import composite_on, read_image, to_uint8, write_png
 from realfusion.io.mesh_files import color_mesh, write_glb
-from realfusion.io.meshes import extract_mesh, grid_axis, measure_mesh
+from realfusion.io.meshes import (
+    choose_threshold,
+    extract_mesh,
+    grid_axis,
+    measure_mesh,
+)
 from realfusion.io.reports import ReportContent, write_report
 from realfusion.io.videos import (
     colorize_normals,
@@ -163,12 +168,23 @@ def measure_front(
 
 def build_mesh(scene: Scene, settings: ExportConfig) -> trimesh.Trimesh:
     """The surface of the main body, in the field's frame and scale, uncoloured."""
+    densities = density_grid(scene, settings.mesh_resolution)
+    threshold = settings.mesh_threshold
+    if threshold is None:
+        is_seen = visited_grid(scene, settings.mesh_resolution)
+        threshold = choose_threshold(np.where(is_seen, densities, 0.0), scene.bound)
     return extract_mesh(
-        density_grid(scene, settings.mesh_resolution),
-        scene.bound,
-        threshold=settings.mesh_threshold or "auto",
-        max_faces=settings.mesh_faces,
+        densities, scene.bound, threshold=threshold, max_faces=settings.mesh_faces
     )
+
+
+def visited_grid(
+    scene: Scene, resolution: int
+) -> Bool[np.ndarray, "resolution resolution resolution"]:
+    """Which points of `grid_axis` rays look at, axes x, y, z."""
+    device = next(scene.parameters()).device
+    visited = scene.occupancy.visits(_grid_points(scene, resolution).to(device))
+    return visited.cpu().numpy().reshape((resolution,) * 3)
 
 
 def density_grid(
@@ -176,12 +192,16 @@ def density_grid(
 ) -> Float[np.ndarray, "resolution resolution resolution"]:
     """Densities (1/unit) at the points of `grid_axis`, axes x, y, z."""
     device = next(scene.parameters()).device
-    axis = torch.from_numpy(grid_axis(resolution, scene.bound))
-    points = torch.cartesian_prod(axis, axis, axis)
+    points = _grid_points(scene, resolution)
     values = [
         scene.density(chunk.to(device)).cpu() for chunk in points.split(DENSITY_CHUNK)
     ]
     return torch.cat(values).reshape(resolution, resolution, resolution).numpy()
+
+
+def _grid_points(scene: Scene, resolution: int) -> Float[torch.Tensor, "num_points 3"]:
+    axis = torch.from_numpy(grid_axis(resolution, scene.bound))
+    return torch.cartesian_prod(axis, axis, axis)
 
 
 def read_rgba(folder: RunFolder) -> Float[np.ndarray, "size size 4"]:

@@ -40,3 +40,24 @@ def test_mesh_has_the_frame_and_scale_of_the_field_whatever_its_bound(bound):
     assert mesh.volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.05)
     np.testing.assert_allclose(mesh.bounds.mean(axis=0), CENTRE, atol=0.01)
     np.testing.assert_allclose(mesh.extents, 2 * RADIUS, atol=0.03)
+
+
+class FoggyBallScene(BallScene):
+    """The same in a fog so thin that no ray looks for it."""
+
+    def density(self, positions):
+        return super().density(positions) + 0.6
+
+
+def test_fog_that_is_never_rendered_does_not_become_a_mesh():
+    """Across the box it is opaque, but rays visit only the cells of the ball."""
+    field = RadianceField(
+        FieldConfig(num_levels=2, log2_table_size=8), generator=torch.Generator()
+    )
+    scene = FoggyBallScene(
+        field, config=RendererConfig(occupancy_resolution=32), bound=1.0
+    )
+    scene.update_occupancy(every_cell=True, generator=torch.Generator().manual_seed(0))
+    mesh = build_mesh(scene, ExportConfig(mesh_resolution=72))
+    assert mesh.is_watertight
+    np.testing.assert_allclose(mesh.extents, 2 * RADIUS, atol=0.1)

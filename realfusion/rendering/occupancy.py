@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from realfusion.ops.occupancy import (
+    morton_encode,
     occupancy_cell_points,
     pack_occupancy,
     sample_occupied_cells,
@@ -89,6 +91,19 @@ class OccupancyGrid(nn.Module):
         is_chosen = torch.zeros(total, dtype=torch.bool)
         is_chosen[cells] = True
         return is_chosen.nonzero().flatten()
+
+    def visits(
+        self, positions: Float[Tensor, "num_points 3"]
+    ) -> Bool[Tensor, " num_points"]:
+        """Whether rays look at the cells of world positions.
+
+        Matter elsewhere is never rendered: a thin fog may lie there unseen.
+        """
+        resolution = self.config.occupancy_resolution
+        places = (positions / self.bound + 1.0) * (0.5 * resolution)
+        coords = places.floor().clamp(0, resolution - 1).int()
+        cells = morton_encode(coords)
+        return (self.bits[cells >> 3] >> (cells & 7).to(torch.uint8)) & 1 > 0
 
     @property
     def occupied_fraction(self) -> float:

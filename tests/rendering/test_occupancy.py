@@ -71,3 +71,12 @@ def test_an_empty_scene_stays_visitable(grid):
     grid.update(empty, every_cell=False, generator=generator)
     grid.update(ball_density, every_cell=True, generator=generator)
     assert 0.0 < grid.occupied_fraction < 0.2
+
+
+def test_points_are_visited_where_their_cell_is_occupied(grid, settings):
+    generator = torch.Generator().manual_seed(0)
+    grid.update(ball_density, every_cell=True, generator=generator)
+    assert torch.equal(grid.visits(cell_centres(settings)), occupied(grid))
+    corners = 0.75 * torch.tensor([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
+    assert not grid.visits(corners).any()
+    assert grid.visits(torch.zeros(1, 3)).all()
