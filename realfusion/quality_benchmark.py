@@ -38,7 +38,7 @@ from realfusion.run_folder import digest_file, digest_subject
 from realfusion.run_metrics import git_commit, read_metrics, versions
 
 FIGURES_NAME, TABLES_NAME, PAGE_NAME = "quality.json", "quality.md", "quality.html"
-EVALUATION_VERSION = 1
+EVALUATION_VERSION = 2
 """Raised when a figure changes its meaning: stored runs are then measured anew."""
 
 
