@@ -210,7 +210,6 @@ def _prepare_other(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
             offline=config.offline,
             text=config.text or config.prompt,
             rgba=None if rgba is None else torch.from_numpy(rgba),
-            note=stage.listener.note,
         )
         prior = prepare_other(spec.kind, request)
     _remember(stage, index, prior.name, f"prior {prior.name}: asked for")

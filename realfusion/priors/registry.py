@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +55,6 @@ class PriorRequest:
         offline: Never ask the Hub.
         text: What the object is, in the user's words; None if there are none.
         rgba: The framed photo, straight alpha in [0, 1]; None without one.
-        note: Tells the user something, in one line.
     """
 
     source: str
@@ -64,7 +62,6 @@ class PriorRequest:
     offline: bool
     text: str | None
     rgba: Float[Tensor, "height width 4"] | None
-    note: Callable[[str], None]
 
 
 def parse_priors(words: str) -> list[PriorSpec]:

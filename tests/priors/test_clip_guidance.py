@@ -60,7 +60,6 @@ def request(
         offline=True,
         text=text,
         rgba=rgba,
-        note=lambda line: None,
     )
 
 
