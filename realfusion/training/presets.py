@@ -53,9 +53,6 @@ PAPER = ReconstructionConfig(
 """The figures of the paper and its release (METHOD: one scalar loss, one backward; so
 its weights, unlike the release's, really stand in the stated proportion)."""
 
-BLOB_DENSITY = 5.0
-"""Of the field before the first step, where nothing else tells its shape."""
-
 TEXT_SPARSITY = 1e-3
 """Weight of empty space, where no mask tells how full the picture is."""
 
@@ -153,7 +150,7 @@ def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
     return replace(
         config,
         initial_shape=replace(config.initial_shape, kind="blob"),
-        field=replace(config.field, blob_density=BLOB_DENSITY),
+        field=replace(config.field, blob_density=FieldConfig().blob_density),
         background=replace(config.background, prior_views="random"),
         objective=replace(
             objective,
