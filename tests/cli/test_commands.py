@@ -23,8 +23,6 @@ from realfusion.cli.commands import _stages_of
 from realfusion.cli.display import PlainDisplay
 from realfusion.cli.main import main, run_main
 from realfusion.listener import RunInterruptedError, SilentListener
-from realfusion.priors.model_files import BUNDLED_FOLDER
-from realfusion.priors.random_weights import save_random_clip
 from realfusion.run_lock import exclusive
 
 # Small enough for a second or two.
@@ -267,83 +265,6 @@ def test_unusable_settings(extra, image, tmp_path, capsys):
     expect_input_error(capsys, args, extra[0] if "--text" in extra else extra[1])
 
 
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        ([], "give one image"),
-        (["--text", " "], "--text"),
-        (["--text", "a mug", "--prior", "none"], "needs a prior"),
-        (["--text", "a mug", "--prompt", "a cup"], "--prompt"),
-        (["--text", "a <e>", "--prior", "bundled"], "--token"),
-    ],
-)
-def test_unusable_words(words, named, tmp_path, capsys):
-    args = ["--out", str(tmp_path / "run"), *SMALL, *words]
-    expect_input_error(capsys, args, named)
-
-
-def test_words_alone_make_everything_but_a_photo(tmp_path, monkeypatch):
-    """DreamFusion: no photo, no figures of a front view, all outputs."""
-    monkeypatch.chdir(tmp_path)
-    words = ["--text", "a red mug, high", "--prior", "bundled", *SMALL]
-    assert run_main(words) == 0
-    (folder,) = (tmp_path / "runs").iterdir()
-    assert folder.name == "a-red-mug-high"
-    made = {path.name for path in folder.iterdir()}
-    assert {"report.html", "mesh.glb", "turntable.mp4", "metrics.json"} <= made
-    assert not {"input.png", "token.safetensors"} & made
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["prior"] == "bundled"
-    assert not {"front_psnr_db", "matting"} & metrics.keys()
-    page = (folder / "report.html").read_text()
-    assert "from words alone" in page
-    assert "a red mug, high" in page
-    before = {path.name: digests(path) for path in folder.glob("checkpoint")}
-    assert run_main(words) == 0, "the same words continue the same run"
-    assert {path.name: digests(path) for path in folder.glob("checkpoint")} == before
-
-
-def test_words_that_the_embedded_prior_does_not_know_are_told(tmp_path, capsys):
-    words = ["--text", "a red wug", "--prior", "bundled", *SMALL]
-    assert main(["invert", *words, "--out", str(tmp_path / "run")]) == 0
-    assert "was not taught wug: what" in capsys.readouterr().err
-
-
-def test_several_priors_judge_together(image, tmp_path):
-    folder = str(BUNDLED_FOLDER)
-    words = ["--prior", "bundled:0.5", "--prior", folder, *SMALL]
-    words += ["--inversion.refinement-steps", "0"]
-    out = tmp_path / "run"
-    assert main(["reconstruct", str(image), "--out", str(out), *words]) == 0
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["prior"] == f"bundled:0.5+{folder}:1"
-    assert [each["name"] for each in metrics["priors"]] == ["bundled", folder]
-    assert (out / "token.safetensors").exists()
-    assert (out / "token_2.safetensors").exists()
-
-
-def test_perpendicular_guidance_is_reached_from_the_command_line(
-    image, tmp_path, monkeypatch
-):
-    from realfusion.priors import guidance
-
-    weights = []
-    genuine = guidance.perpendicularly_guided
-
-    def watched(unconditional, negative, positive, scale, weight):
-        weights.append(weight)
-        return genuine(unconditional, negative, positive, scale, weight)
-
-    monkeypatch.setattr(guidance, "perpendicularly_guided", watched)
-    option = "--reconstruction.score-distillation"
-    words = [*SMALL, "--prior", "bundled", "--inversion.refinement-steps", "0"]
-    words += [f"{option}.negative-guidance", "perpendicular"]
-    words += [f"{option}.perpendicular-weight", "0.5"]
-    out = tmp_path / "run"
-    assert main(["reconstruct", str(image), "--out", str(out), *words]) == 0
-    assert weights == [0.5] * 4
-
-
 def test_frames_of_an_animation_are_a_note_in_one_line(image, tmp_path, capsys):
     with Image.open(image) as picture:
         other = Image.new("RGBA", picture.size)
@@ -546,15 +467,3 @@ def test_prior_training_refuses_impossible_sizes(tmp_path, capsys):
     words = ["--out", str(tmp_path / "x"), "--data.num-objects", "7"]
     assert main(["train-prior", *words]) == 2
     assert "num_objects" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("with_photo", [True, False])
-def test_clip_judges_a_photo_or_words(with_photo, image, tmp_path):
-    save_random_clip(tmp_path / "clip")
-    subject = [str(image)] if with_photo else ["--text", "a red disc"]
-    words = ["--prior", f"clip:{tmp_path / 'clip'}:0.1", *SMALL]
-    out = tmp_path / "run"
-    assert main(["reconstruct", *subject, "--out", str(out), *words]) == 0
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["prior"] == f"clip:{tmp_path / 'clip'}:0.1"
-    assert not (out / "token.safetensors").exists()

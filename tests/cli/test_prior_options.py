@@ -1,8 +1,9 @@
-"""Memory, views and autoencoder of the prior, as the command line takes them."""
+"""The prior as the command line takes it: which, with what, and asked for what."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from realfusion.cli.main import run_main
-from realfusion.priors.random_weights import TINY, save_random_model
+from realfusion.cli.main import main, run_main
+from realfusion.priors import guidance
+from realfusion.priors.random_weights import TINY, save_random_clip, save_random_model
+from realfusion.priors.registry import PRIOR_KINDS
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
 SMALL = (
@@ -157,3 +160,115 @@ def test_compilation_is_a_stage_of_its_own_with_a_warm_up(
     assert run_main([*args, "--compile-prior"]) == 0
     assert calls == [0, 2]
     assert "compiling the prior" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "give one image"),
+        (["--text", " "], "--text"),
+        (["--text", "a mug", "--prior", "none"], "needs a prior"),
+        (["--text", "a mug", "--prompt", "a cup"], "--prompt"),
+        (["--text", "a <e>", "--prior", "bundled"], "--token"),
+    ],
+)
+def test_unusable_words_are_one_line_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture, words: list[str], named: str
+) -> None:
+    assert run_main(["--out", str(tmp_path / "run"), *SMALL, *words]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("realfusion-run: error: ")
+    assert named in error
+
+
+def test_words_alone_make_everything_but_a_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DreamFusion: no photo, no figures of a front view, all outputs."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--text", "a red mug, high", "--prior", "bundled", *SMALL]
+    assert run_main(words) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name == "a-red-mug-high"
+    made = {path.name for path in folder.iterdir()}
+    assert {"report.html", "mesh.glb", "turntable.mp4", "metrics.json"} <= made
+    assert not {"input.png", "token.safetensors"} & made
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["prior"] == "bundled"
+    assert not {"front_psnr_db", "matting"} & metrics.keys()
+    page = (folder / "report.html").read_text()
+    assert "from words alone" in page
+    assert "a red mug, high" in page
+    files = [path for path in (folder / "checkpoint").rglob("*") if path.is_file()]
+    before = [path.read_bytes() for path in files]
+    assert before
+    assert run_main(words) == 0, "the same words continue the same run"
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_words_that_the_embedded_prior_does_not_know_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["--text", "a red wug", "--prior", "bundled", *SMALL]
+    assert main(["invert", *words, "--out", str(tmp_path / "run")]) == 0
+    assert "was not taught wug: what" in capsys.readouterr().err
+
+
+def test_several_priors_judge_together(args: list[str]) -> None:
+    folder = args[4]
+    words = ["--prior", "bundled:0.5", "--inversion.refinement-steps", "0"]
+    assert main(["reconstruct", *args, *words]) == 0
+    metrics = metrics_of(args)
+    assert metrics["prior"] == f"{folder}:1+bundled:0.5"
+    assert [each["name"] for each in metrics["priors"]] == [folder, "bundled"]
+    made = {path.name for path in Path(args[2]).iterdir()}
+    assert {"token.safetensors", "token_2.safetensors"} <= made
+
+
+def test_perpendicular_guidance_is_reached_from_the_command_line(
+    args: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = []
+    genuine = guidance.perpendicularly_guided
+
+    def watched(unconditional, negative, positive, scale, weight):
+        weights.append(weight)
+        return genuine(unconditional, negative, positive, scale, weight)
+
+    monkeypatch.setattr(guidance, "perpendicularly_guided", watched)
+    option = "--reconstruction.score-distillation"
+    words = [f"{option}.negative-guidance", "perpendicular"]
+    words += [f"{option}.perpendicular-weight", "0.5"]
+    assert main(["reconstruct", *args, *words]) == 0
+    assert weights == [0.5] * 4
+
+
+@pytest.mark.parametrize("with_photo", [True, False])
+def test_clip_judges_a_photo_or_words(
+    args: list[str], tmp_path: Path, with_photo: bool
+) -> None:
+    save_random_clip(tmp_path / "clip")
+    subject = [args[0]] if with_photo else ["--text", "a red disc"]
+    words = ["--prior", f"clip:{tmp_path / 'clip'}:0.1", *SMALL]
+    assert main(["reconstruct", *subject, "--out", args[2], *words]) == 0
+    assert metrics_of(args)["prior"] == f"clip:{tmp_path / 'clip'}:0.1"
+    assert not (Path(args[2]) / "token.safetensors").exists()
+
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "priors.md"
+
+
+def test_a_new_kind_of_prior_is_one_file_and_one_line(
+    args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example of docs/priors.md, alone and beside another."""
+    page = DOCUMENTATION.read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(class Likes:.*?)```", page, re.DOTALL)
+    (tmp_path / "likes_of_docs.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(PRIOR_KINDS, "likes", "likes_of_docs")
+    alone = [args[0], "--out", f"{args[2]}-alone", *SMALL, "--prior", "likes"]
+    assert main(["reconstruct", *alone]) == 0
+    assert metrics_of(alone)["prior"] == "likes-grey"
+    assert main(["reconstruct", *args, "--prior", "likes:0.1"]) == 0
+    assert metrics_of(args)["prior"] == f"{args[4]}:1+likes-grey:0.1"
