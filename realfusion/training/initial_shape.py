@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from realfusion.fields.radiance_field import RadianceField
+from realfusion.priors.estimated_body import EstimatedBody
 from realfusion.priors.shape_estimator import bundled_shape_estimator
 from realfusion.training.config import InitialShapeConfig
-from realfusion.training.estimated_body import EstimatedBody
 from realfusion.training.photo import Photo
 from realfusion.training.silhouette import InflatedSilhouette
 
@@ -43,7 +43,7 @@ def initial_body(
     if config.kind == "blob":
         return None
     if config.kind == "estimated" or (config.kind == "auto" and has_prior):
-        return EstimatedBody(photo, bundled_shape_estimator())
+        return EstimatedBody(photo.image, photo.camera, bundled_shape_estimator())
     return InflatedSilhouette(
         photo, depth_scale=config.depth_scale, colour_blur=config.colour_blur
     )

@@ -41,6 +41,12 @@ class Photo:
     size: int
     camera: Camera
 
+    @property
+    def image(self) -> Float[Tensor, "4 size size"]:
+        """Colour times alpha, alpha."""
+        rows = torch.cat([self.premultiplied, self.alpha[:, None]], dim=-1)
+        return rows.T.reshape(4, self.size, self.size)
+
     def over(
         self, background: Tensor, pixels: Tensor | slice = slice(None)
     ) -> Float[Tensor, "num_rays 3"]:

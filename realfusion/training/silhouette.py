@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from realfusion.training.image_plane import (
+from realfusion.cameras.image_plane import (
     blurred_colours,
     look_up,
     project,
@@ -43,7 +43,7 @@ class InflatedSilhouette:
         self, photo: Photo, *, depth_scale: float = 1.0, colour_blur: float = 0.08
     ) -> None:
         self._camera = photo.camera
-        image = resized(photo, SOLVER_SIZE)
+        image = resized(photo.image, SOLVER_SIZE)
         pixel_size = width_at_origin(photo.camera) / SOLVER_SIZE
         thickness = inflate_silhouette(image[3].cpu().numpy(), pixel_size)
         self._thickness = torch.from_numpy(thickness).to(image) * depth_scale

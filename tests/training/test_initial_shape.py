@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from realfusion.cameras.camera import Camera
+from realfusion.priors.estimated_body import EstimatedBody
 from realfusion.training.config import InitialShapeConfig
-from realfusion.training.estimated_body import EstimatedBody
 from realfusion.training.initial_shape import fit_initial_shape, initial_body
 from realfusion.training.silhouette import InflatedSilhouette
 from realfusion.training.state import TrainState

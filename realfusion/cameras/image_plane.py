@@ -1,4 +1,4 @@
-"""The photo as a picture that world points are looked up in."""
+"""A photo as a picture that world points are looked up in."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from realfusion.cameras.camera import Camera
-from realfusion.training.photo import Photo
 
 
-def resized(photo: Photo, size: int) -> Float[Tensor, "4 {size} {size}"]:
-    """The photo by area: colour times alpha, alpha."""
-    image = torch.cat([photo.premultiplied, photo.alpha[:, None]], dim=-1)
-    image = image.T.reshape(1, 4, photo.size, photo.size)
-    return functional.interpolate(image, size=(size, size), mode="area")[0]
+def resized(
+    image: Float[Tensor, "4 height width"], size: int
+) -> Float[Tensor, "4 {size} {size}"]:
+    """A premultiplied image in another size, by area."""
+    return functional.interpolate(image[None], size=(size, size), mode="area")[0]
 
 
 def blurred_colours(

@@ -3,13 +3,12 @@
 import torch
 
 from realfusion.cameras.camera import Camera
+from realfusion.priors.estimated_body import EstimatedBody
 from realfusion.priors.shape_estimator import (
     ShapeEstimate,
     ShapeEstimator,
     ShapeEstimatorConfig,
 )
-from realfusion.training.estimated_body import EstimatedBody
-from realfusion.training.photo import prepare_photo
 
 
 class Slab(ShapeEstimator):
@@ -28,16 +27,16 @@ class Slab(ShapeEstimator):
         return ShapeEstimate(logits, blue)
 
 
-def red_square_photo(camera):
+def red_square_photo():
     """Red, but only in the right half."""
-    rgba = torch.zeros(64, 64, 4)
-    rgba[:, 32:] = torch.tensor([1.0, 0.0, 0.0, 1.0])
-    return prepare_photo(rgba, size=64, camera=camera)
+    image = torch.zeros(4, 64, 64)
+    image[[0, 3], :, 32:] = 1.0
+    return image
 
 
 def test_the_body_lies_along_the_cameras_axis():
     camera = Camera(azimuth_deg=90, elevation_deg=0)  # looks along -x; right is -z
-    body = EstimatedBody(red_square_photo(camera), Slab())
+    body = EstimatedBody(red_square_photo(), camera, Slab())
     depths = torch.tensor([-0.3, -0.1, 0.2, 0.4])
     right = torch.tensor([[0.0, 0.0, -0.2]]).expand(4, 3).clone()
     right[:, 0] = -depths
@@ -49,7 +48,7 @@ def test_the_body_lies_along_the_cameras_axis():
 
 def test_colours_go_from_the_photos_to_the_estimated():
     body = EstimatedBody(
-        red_square_photo(Camera(azimuth_deg=0, elevation_deg=0)), Slab()
+        red_square_photo(), Camera(azimuth_deg=0, elevation_deg=0), Slab()
     )
     points = torch.tensor([[0.2, 0.0, 0.2], [0.2, 0.0, -0.06], [0.2, 0.0, -0.32]])
     _, colours = body.at(points)
@@ -59,7 +58,7 @@ def test_colours_go_from_the_photos_to_the_estimated():
 
 def test_a_wider_lens_shows_the_same_columns_larger():
     camera = Camera(azimuth_deg=0, elevation_deg=0, radius=3.6, fov_y_deg=40.0)
-    body = EstimatedBody(red_square_photo(camera), Slab())
+    body = EstimatedBody(red_square_photo(), camera, Slab())
     points = torch.tensor([[0.4, 0.0, 0.3], [0.4, 0.0, 0.5], [0.4, 0.0, -0.6]])
     assert (body.at(points)[0] > 0).tolist() == [True, False, True]
 
@@ -77,7 +76,7 @@ class Uncertain(Slab):
 
 def test_what_nobody_knows_the_depth_of_is_thin_and_solid():
     camera = Camera(azimuth_deg=0, elevation_deg=0)
-    body = EstimatedBody(red_square_photo(camera), Uncertain())
+    body = EstimatedBody(red_square_photo(), camera, Uncertain())
     points = torch.tensor([[0.2, 0.0, -0.05], [0.2, 0.0, 0.05], [0.2, 0.0, -0.15]])
     surety, _ = body.at(points)
     assert surety[0] > 0.9
@@ -94,6 +93,6 @@ class Doubtful(Slab):
 
 def test_every_visible_pixel_is_filled_somewhere():
     camera = Camera(azimuth_deg=0, elevation_deg=0)
-    body = EstimatedBody(red_square_photo(camera), Doubtful())
+    body = EstimatedBody(red_square_photo(), camera, Doubtful())
     points = torch.tensor([[0.2, 0.0, 0.0], [0.2, 0.0, -0.3], [0.2, 0.0, 0.3]])
     assert (body.at(points)[0] > 0).tolist() == [True, True, False]

@@ -8,15 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from realfusion.cameras.camera import Camera
-from realfusion.priors.shape_estimator import ShapeEstimator
-from realfusion.training.image_plane import (
+from realfusion.cameras.image_plane import (
     blurred_colours,
     look_up,
     project,
     resized,
     width_at_origin,
 )
-from realfusion.training.photo import Photo
+from realfusion.priors.shape_estimator import ShapeEstimator
 
 _FRONT_BLUR = 0.03
 _BACK_BLUR = 0.03
@@ -35,16 +34,22 @@ class EstimatedBody:
     colours go from the photo's, at the front, to the estimated ones at the back.
 
     Args:
-        photo: Silhouette, colours and reference camera.
+        photo: Square, colour times alpha and alpha.
+        camera: The camera that took it.
         estimator: The trained network.
     """
 
-    def __init__(self, photo: Photo, estimator: ShapeEstimator) -> None:
+    def __init__(
+        self,
+        photo: Float[Tensor, "4 size size"],
+        camera: Camera,
+        estimator: ShapeEstimator,
+    ) -> None:
         config = estimator.config
-        self._camera = photo.camera
+        self._camera = camera
         image = resized(photo, config.image_size)
-        logits, back_colours = _estimate(estimator, image, photo.camera.elevation_deg)
-        self._alpha = photo.alpha.reshape(1, photo.size, photo.size)
+        logits, back_colours = _estimate(estimator, image, camera.elevation_deg)
+        self._alpha = photo[3:]
         surety = _filled(logits)
         self._surety = torch.where(image[3] > 0.02, surety, -1.0)
         self._front_to_back = _ends(self._surety > 0)
@@ -53,7 +58,7 @@ class EstimatedBody:
         self._back = blurred_colours(back, _BACK_BLUR)
         # Another lens than the network assumes shows the same object larger or smaller.
         assumed = Camera(radius=config.radius, fov_y_deg=config.fov_y_deg)
-        scale = width_at_origin(photo.camera) / width_at_origin(assumed)
+        scale = width_at_origin(camera) / width_at_origin(assumed)
         self._extent = config.extent * scale
 
     def at(
