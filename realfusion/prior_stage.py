@@ -176,6 +176,9 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
                 f"this prior was not taught {', '.join(unknown)}: what it makes of "
                 f"them is chance"
             )
+    if stage.rgba is not None:
+        camera = reference_camera(config.reconstruction.reference_camera)
+        model.set_photo(torch.from_numpy(stage.rgba), camera)
     model.release_text_encoder()
     num_views = config.reconstruction.prior_views
     if device.type == "cuda" or options.memory != "auto":

@@ -10,12 +10,12 @@ from typing import Literal
 class DataConfig:
     """The procedural views to train on."""
 
-    num_objects: int = 40_000
+    num_objects: int = 24_000
     """Objects to generate."""
     objects_per_shard: int = 1_000
     """Objects in one file of the data folder."""
     num_views: int = 6
-    """Views of each object; the first two may serve as the reference image."""
+    """Views of each object; the first serves as the reference image."""
     image_size: int = 64
     """Pixels a side."""
 
@@ -74,6 +74,10 @@ class DenoiserConfig:
     """Weight of predicting the target's small image from the text states alone."""
     condition_dropout: float = 0.1
     """Share of samples without any condition."""
+    guide_alone_share: float = 0.08
+    """Share of the others that see the picture of the guessed body, and no prompt."""
+    guide_dropout: float = 0.1
+    """Share of the samples with image tokens that see no picture of the body."""
     caption_share: float = 0.12
     """Share of samples described by words instead of image tokens."""
     high_noise_share: float = 0.75

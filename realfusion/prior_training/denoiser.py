@@ -30,7 +30,9 @@ from realfusion.prior_training.training_state import (
 )
 from realfusion.prior_training.vocabulary import NUM_CLASSES
 from realfusion.prior_training.warm_start import EncoderTrainer, target_images
+from realfusion.priors.view_guide import NUM_OPACITY_CHANNELS
 
+_LATENT_CHANNELS = 4
 _TARGETS_PER_REFERENCE = 2
 _AVERAGE_EVERY = 4
 _HIGH_NOISE_FROM = 450
@@ -43,8 +45,8 @@ def build_unet(config: DenoiserConfig, image_size: int) -> UNet2DConditionModel:
     full = config.attend_at_full_resolution
     unet = UNet2DConditionModel(
         sample_size=image_size // 4,
-        in_channels=4,
-        out_channels=4,
+        in_channels=2 * _LATENT_CHANNELS + NUM_OPACITY_CHANNELS,
+        out_channels=_LATENT_CHANNELS,
         block_out_channels=config.block_channels,
         layers_per_block=1,
         down_block_types=(attending if full else plain, attending, plain),
@@ -142,6 +144,7 @@ def train_denoiser(
     model: PriorModel,
     views: ViewDataset,
     latents: NDArray[np.float16],
+    guides: NDArray[np.float16],
     tokenize: PromptTokenizer,
     config: PriorTrainingConfig,
     folder: Path,
@@ -153,6 +156,7 @@ def train_denoiser(
         model: U-Net, encoders and predictor.
         views: Training views.
         latents: Their latents, ``[num_objects, num_views, 4, height, width]``.
+        guides: Of the same views, ``[num_objects, num_views, 5, height, width]``.
         tokenize: Prompts to ids.
         config: The whole configuration.
         folder: Where the checkpoints of this stage lie.
@@ -196,12 +200,15 @@ def train_denoiser(
         )
         objects = np.repeat(batch.object_index, batch.targets_per_reference)
         clean = torch.from_numpy(latents[objects, batch.target_view]).float()
+        guide = torch.from_numpy(guides[objects, batch.target_view]).float()
+        guide = guide * batch.has_guide[:, None, None, None]
         timesteps = random_timesteps(len(clean), settings.high_noise_share, generator)
         noise = torch.randn(clean.shape, generator=generator)
         losses = _losses(
             model,
             batch,
             clean.to(device),
+            guide.to(device),
             target_images(views, batch).to(device),
             timesteps.to(device),
             noise.to(device),
@@ -227,6 +234,7 @@ def _losses(
     model: PriorModel,
     batch: PairBatch,
     clean: Float[Tensor, "batch channels height width"],
+    guide: Float[Tensor, "batch guide_channels height width"],
     targets: Float[Tensor, "batch 4 size size"],
     timesteps: Int[Tensor, " batch"],
     noise: Float[Tensor, "batch channels height width"],
@@ -244,7 +252,8 @@ def _losses(
             batch.input_ids.to(device),
             batch.is_image_token.to(device),
         )
-        predicted = model.unet(noisy, timesteps, states, class_labels=labels).sample
+        inputs = torch.cat([noisy, guide], dim=1)
+        predicted = model.unet(inputs, timesteps, states, class_labels=labels).sample
         auxiliary = model.encoders.auxiliary_loss(states, tokens, batch, targets)
     velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
     loss = denoising_loss(

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from realfusion.errors import InputError
@@ -14,6 +15,11 @@ from realfusion.prior_training.denoiser import PriorModel, build_scheduler
 from realfusion.priors.image_encoder import load_image_encoder
 from realfusion.priors.metadata import METADATA_FILE
 from realfusion.priors.model_files import BUNDLED_FOLDER
+from realfusion.priors.shape_estimator import (
+    SHAPE_ESTIMATOR_FOLDER,
+    ShapeEstimator,
+    load_shape_estimator,
+)
 
 _TOKEN_TABLE = "embeddings.token_embedding.weight"
 
@@ -34,6 +40,20 @@ def initial_prior_folder(source: str) -> Path:
             f"(with {METADATA_FILE}), got {source}"
         )
     return folder
+
+
+def initial_shape_estimator(folder: Path) -> ShapeEstimator:
+    """The prior's shape estimator.
+
+    Raises:
+        InputError: If it has none.
+    """
+    if not (folder / SHAPE_ESTIMATOR_FOLDER).is_dir():
+        raise InputError(
+            f"`initial_prior` must have a shape estimator, which guides the denoiser, "
+            f"got {folder}; train part `all`"
+        )
+    return load_shape_estimator(folder / SHAPE_ESTIMATOR_FOLDER)
 
 
 def initial_autoencoder(folder: Path) -> AutoencoderKL:
@@ -73,6 +93,9 @@ def initialise_model(model: PriorModel, tokenizer: CLIPTokenizer, folder: Path) 
         folder, subfolder="unet", dtype=torch.float32
     )
     unet_state = unet.state_dict()
+    unet_state["conv_in.weight"] = _widened(
+        unet_state["conv_in.weight"], model.unet.conv_in.in_channels
+    )
     scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
     if scheduler.config.prediction_type != build_scheduler().config.prediction_type:
         for name in ("conv_out.weight", "conv_out.bias"):
@@ -91,6 +114,12 @@ def initialise_model(model: PriorModel, tokenizer: CLIPTokenizer, folder: Path) 
                 f"the {name} of `initial_prior` ({folder}) must have the "
                 f"configuration's shape, got: {str(error).splitlines()[1].strip()}"
             ) from error
+
+
+def _widened(weight: Tensor, num_channels: int) -> Tensor:
+    """A convolution that takes no notice of the channels that are new to it."""
+    missing = max(num_channels - weight.shape[1], 0)
+    return functional.pad(weight, (0, 0, 0, 0, 0, missing))
 
 
 def _rearranged(

@@ -21,7 +21,7 @@ from realfusion.prior_training.vocabulary import (
     view_class,
     view_words,
 )
-from realfusion.procedural.views import NUM_REFERENCE_VIEWS
+from realfusion.procedural.views import REFERENCE_VIEW
 
 _SLOT = "{}"
 
@@ -45,6 +45,8 @@ class PairBatch:
     class_labels: Int[Tensor, " targets"]
     has_identity: Bool[Tensor, " targets"]
     """Whether the prompt says anything about the object."""
+    has_guide: Bool[Tensor, " targets"]
+    """Whether the denoiser sees a picture of the guessed body."""
 
     @property
     def targets_per_reference(self) -> int:
@@ -109,28 +111,22 @@ def random_pairs(
 ) -> PairBatch:
     """Draws references, target views of the same objects, and their prompts."""
     objects = rng.integers(0, views.num_objects, num_references)
-    reference_view = rng.integers(0, NUM_REFERENCE_VIEWS, num_references)
     num_views = views.images.shape[1]
     targets = np.stack(
         [rng.permutation(num_views)[:targets_per_reference] for _ in objects]
     ).reshape(-1)
     order = np.argsort(objects)
     images = np.empty((num_references, *views.images.shape[2:]), np.uint8)
-    images[order] = views.images[objects[order], reference_view[order]]
-    prompts, labels = [], []
+    images[order] = views.images[objects[order], REFERENCE_VIEW]
+    prompts, labels, guided = [], [], []
     for index, target in enumerate(targets):
         reference = index // targets_per_reference
-        prompt, label = _random_prompt(
-            views,
-            config,
-            rng,
-            int(objects[reference]),
-            int(reference_view[reference]),
-            int(target),
-            condition_dropout,
+        prompt, label, has_guide = _random_condition(
+            views, config, rng, int(objects[reference]), int(target), condition_dropout
         )
         prompts.append(prompt)
         labels.append(label)
+        guided.append(has_guide)
     ids, slots = zip(*(tokenize(prompt) for prompt in prompts), strict=True)
     return PairBatch(
         references=augment_references(images, rng),
@@ -140,7 +136,29 @@ def random_pairs(
         is_image_token=torch.stack(slots),
         class_labels=torch.tensor(labels),
         has_identity=torch.tensor([bool(prompt) for prompt in prompts]),
+        has_guide=torch.tensor(guided),
     )
+
+
+def _random_condition(
+    views: ViewDataset,
+    config: DenoiserConfig,
+    rng: np.random.Generator,
+    index: int,
+    target: int,
+    condition_dropout: float,
+) -> tuple[str, int, bool]:
+    """A prompt, the view's class, and whether there is a guide.
+
+    Image tokens usually come with a guide, words as often with as without.
+    """
+    if rng.random() < condition_dropout:
+        return "", UNCONDITIONAL_CLASS, False
+    if rng.random() < config.guide_alone_share:
+        return "", UNCONDITIONAL_CLASS, True
+    prompt, label = _random_prompt(views, config, rng, index, target)
+    guided_share = 1 - config.guide_dropout if _SLOT in prompt else 0.5
+    return prompt, label, bool(rng.random() < guided_share)
 
 
 def _random_prompt(
@@ -148,18 +166,14 @@ def _random_prompt(
     config: DenoiserConfig,
     rng: np.random.Generator,
     index: int,
-    reference: int,
     target: int,
-    condition_dropout: float,
 ) -> tuple[str, int]:
     """A prompt (with a slot for the image tokens, or words) and the view's class."""
-    if rng.random() < condition_dropout:
-        return "", UNCONDITIONAL_CLASS
-    azimuth, elevation = views.azimuth_deg[index], views.elevation_deg[index]
+    azimuth, elevation = views.cameras[index, :, :2].T
     noun, primary, secondary = views.captions[index]
     is_worded = rng.random() < config.caption_share
     # Words mean the canonical front; an image, or an object without one, itself.
-    front = 0.0 if is_worded and noun != "object" else azimuth[reference]
+    front = 0.0 if is_worded and noun != "object" else azimuth[REFERENCE_VIEW]
     relative = float(azimuth[target] - front) + rng.normal(0, 4)
     label = view_class(relative, float(elevation[target]))
     if is_worded:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ from realfusion.priors.sampling import sample_views
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.procedural.objects import generate_object
 from realfusion.procedural.render import ObjectView, random_light, render_views
+
+Conditions = Literal["all", "without guide", "nothing"]
+"""What a prior is told of an object: image tokens and the picture of the guessed body,
+the tokens alone, or, as a control, no more than "an object"."""
 
 _NUM_AZIMUTHS = 8
 _ELEVATION_DEG = 15.0
@@ -87,7 +92,7 @@ def estimate_views(
     cameras: list[Camera],
     *,
     seed: int,
-    null_identity: bool = False,
+    conditions: Conditions = "all",
 ) -> Float[Tensor, "views 3 size size"]:
     """x̂_0 from noise alone, in one step and without guidance.
 
@@ -99,13 +104,13 @@ def estimate_views(
         reference: RGBA, straight alpha, in [0, 1]; its camera has azimuth 0.
         cameras: The views.
         seed: Of the noise.
-        null_identity: Prompt "an object" instead of the image's token (a control).
+        conditions: What the prior is told of the object.
 
     Returns:
         Images in [0, 1].
     """
     conditioning = prior.condition(
-        _object_prompt(prior, reference, null_identity), cameras
+        _object_prompt(prior, reference, conditions), cameras
     )
     size = prior.image_size // prior.latent_factor
     generator = torch.Generator().manual_seed(seed)
@@ -113,7 +118,11 @@ def estimate_views(
     noise = noise.to(prior.device)
     steps = torch.full((len(cameras),), _NOISIEST_TIMESTEP, device=prior.device)
     predicted = prior.predict_noise(
-        noise, steps, conditioning.context, conditioning.class_labels
+        noise,
+        steps,
+        conditioning.context,
+        conditioning.class_labels,
+        conditioning.guide,
     )
     return prior.decode(
         denoised_from_noise(predicted, noise, prior.alphas_cumprod[steps])
@@ -121,12 +130,15 @@ def estimate_views(
 
 
 def _object_prompt(
-    prior: StableDiffusionPrior, reference: Tensor, null_identity: bool
+    prior: StableDiffusionPrior, reference: Tensor, conditions: Conditions
 ) -> Prompt:
-    """What to ask for; without the control, the image's token is put in force."""
-    if null_identity:
+    """What to ask for; the image's token and guide are put in force if asked for."""
+    image = reference.permute(1, 2, 0)
+    camera = Camera(elevation_deg=_ELEVATION_DEG)
+    prior.set_photo(image if conditions == "all" else None, camera)
+    if conditions == "nothing":
         return Prompt(subject="an object")
-    prior.set_token(prior.encode_image_token(reference.permute(1, 2, 0)))
+    prior.set_token(prior.encode_image_token(image))
     return Prompt(subject=prior.metadata.subject)
 
 
@@ -174,7 +186,7 @@ def score_prior(
     num_objects: int,
     guidance_scale: float = 3.0,
     num_steps: int = 12,
-    null_identity: bool = False,
+    conditions: Conditions = "all",
     one_step: bool = False,
     grid_path: Path | None = None,
 ) -> PriorScores:
@@ -186,7 +198,7 @@ def score_prior(
         num_objects: How many objects.
         guidance_scale: Of the sampling.
         num_steps: DDIM steps.
-        null_identity: The control without identity.
+        conditions: What the prior is told of the objects.
         one_step: Score :func:`estimate_views` instead of samples.
         grid_path: Where to write a picture of the first objects: reference, eight
             generated views, and the truth below them.
@@ -206,12 +218,12 @@ def score_prior(
                 reference,
                 orbit_cameras(),
                 seed=index,
-                null_identity=null_identity,
+                conditions=conditions,
             )
         else:
             painted = sample_views(
                 prior,
-                _object_prompt(prior, reference, null_identity),
+                _object_prompt(prior, reference, conditions),
                 orbit_cameras(),
                 generator=torch.Generator().manual_seed(index),
                 num_steps=num_steps,

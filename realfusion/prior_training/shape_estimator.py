@@ -41,6 +41,8 @@ def train_shape_estimator(
     config: PriorTrainingConfig,
     folder: Path,
     progress: Progress,
+    *,
+    initial: ShapeEstimator | None = None,
 ) -> ShapeEstimator:
     """Trains (or goes on training) the estimator; returns it averaged.
 
@@ -49,6 +51,7 @@ def train_shape_estimator(
         config: The whole configuration.
         folder: Where its checkpoints lie.
         progress: Receives the losses.
+        initial: What to start from instead of random weights, of the same shape.
 
     Returns:
         The estimator in evaluation mode.
@@ -59,6 +62,8 @@ def train_shape_estimator(
         widths=settings.widths, image_size=config.data.image_size
     )
     model = ShapeEstimator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if initial is not None:
+        model.load_state_dict(initial.state_dict())
     rate = settings.learning_rate
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.02)
     state = TrainingState(model, optimizer)
@@ -140,21 +145,45 @@ def shape_losses(
 
 
 def augment(batch: ShapeBatch, generator: torch.Generator) -> ShapeBatch:
-    """Varies exposure, colour, contrast and noise of the images, and the elevation."""
-    count = len(batch.images)
+    """Makes photos of renderings, more or less, and varies the elevation.
+
+    Exposure, contrast and saturation are the camera's: both sides of the object have
+    the same. Uneven light, blur, noise and a mask that is cut too close are the image's
+    alone.
+    """
+    count, _, size, _ = batch.images.shape
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(count, *shape, generator=generator)
 
-    colours, alpha = batch.images[:, :3], batch.images[:, 3:]
-    straight = (colours / alpha.clamp(min=1e-3)).clamp(1e-4, 1)
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(count, *shape, generator=generator)
+
     gain = (0.06 * normal(3, 1, 1) + 0.12 * normal(1, 1, 1)).exp()
-    straight = straight ** (0.15 * normal(1, 1, 1)).exp() * gain
-    noise = 0.03 * torch.rand(count, 1, 1, 1, generator=generator)
-    straight = straight + noise * normal(*straight.shape[1:])
+    contrast = (0.15 * normal(1, 1, 1)).exp()
+    saturation = (0.15 * normal(1, 1, 1)).exp()
+
+    def exposed(colours: Tensor) -> Tensor:
+        toned = colours.clamp(1e-4, 1) ** contrast * gain
+        return toned.mean(dim=1, keepdim=True).lerp(toned, saturation).clamp(0, 1)
+
+    colours, alpha = batch.images[:, :3], batch.images[:, 3:]
+    straight = exposed(colours / alpha.clamp(min=1e-3))
+    across = torch.linspace(-1.0, 1.0, size)
+    falloff = normal(1, 1, 1) * across + normal(1, 1, 1) * across[:, None]
+    straight = straight * (0.1 * falloff).exp()
+    blurred = functional.avg_pool2d(straight * alpha, 3, 1, 1) / functional.avg_pool2d(
+        alpha, 3, 1, 1
+    ).clamp(min=1e-3)
+    is_blurred = (uniform(1, 1, 1) < 0.4).float()
+    straight = straight.lerp(blurred, is_blurred * uniform(1, 1, 1))
+    straight = straight + 0.03 * uniform(1, 1, 1) * normal(*straight.shape[1:])
+    cut = 0.5 * uniform(1, 1, 1) * (uniform(1, 1, 1) < 0.3).float()
+    alpha = ((alpha - cut) / (1 - cut)).clamp(0, 1)
+    seen_behind = (batch.back_colours > 0).any(dim=1, keepdim=True)
     return ShapeBatch(
         images=torch.cat([straight.clamp(0, 1) * alpha, alpha], dim=1),
-        back_colours=batch.back_colours,
+        back_colours=exposed(batch.back_colours) * seen_behind,
         occupancy=batch.occupancy,
         elevation_deg=batch.elevation_deg + 4.0 * normal(),
     )

@@ -37,15 +37,17 @@ from realfusion.prior_training.export import (
     take_shape_estimator,
     update_record,
 )
+from realfusion.prior_training.guides import load_guides, write_guides
 from realfusion.prior_training.initialisation import (
     initial_autoencoder,
     initial_prior_folder,
+    initial_shape_estimator,
     initialise_model,
 )
 from realfusion.prior_training.latents import encode_shard, load_latents
 from realfusion.prior_training.model_card import write_model_card
 from realfusion.prior_training.prompt_batches import PromptTokenizer
-from realfusion.prior_training.scoring import as_record, score_prior
+from realfusion.prior_training.scoring import Conditions, as_record, score_prior
 from realfusion.prior_training.shape_dataset import (
     load_shape_shard,
     write_shape_shards,
@@ -57,9 +59,18 @@ from realfusion.prior_training.shape_estimator import (
 from realfusion.prior_training.training_state import Progress, TrainingState
 from realfusion.prior_training.vocabulary import build_tokenizer
 from realfusion.prior_training.warm_start import train_encoders
-from realfusion.priors.shape_estimator import SHAPE_ESTIMATOR_FOLDER
+from realfusion.priors.shape_estimator import (
+    SHAPE_ESTIMATOR_FOLDER,
+    ShapeEstimator,
+)
 
 _SPLITS = ("held_out_instances", "held_out_families")
+_SCORED: tuple[tuple[str, Conditions], ...] = (
+    (_SPLITS[0], "all"),
+    (_SPLITS[1], "all"),
+    (_SPLITS[0], "without guide"),
+    (_SPLITS[0], "nothing"),
+)
 
 
 def train_prior(
@@ -84,23 +95,33 @@ def train_prior(
     """
     report = progress or _ignore
     prior = out / "prior"
-    if config.part == "shape-estimator":
-        copy_prior(initial_prior_folder(config.initial_prior or "bundled"), prior)
+    initial = initial_prior_folder(config.initial_prior or "bundled")
+    if config.part == "diffusion":
+        _train_diffusion(config, initial_shape_estimator(initial), prior, out, report)
+        take_shape_estimator(initial, prior)
     else:
-        _train_diffusion(config, prior, out, report)
-    if config.part != "diffusion":
-        _train_shape_estimator(config, prior, out, report)
-    elif config.initial_prior is not None:
-        take_shape_estimator(initial_prior_folder(config.initial_prior), prior)
+        estimator = _trained_shape_estimator(config, out, report)
+        if config.part == "all":
+            _train_diffusion(config, estimator, prior, out, report)
+        else:
+            copy_prior(initial, prior)
+        estimator.save_pretrained(prior / SHAPE_ESTIMATOR_FOLDER, dtype=torch.float16)
+        update_record(prior, {"shape_estimator": _shape_record(config, estimator)})
+    if config.part != "shape-estimator":
+        score_diffusion(prior, config, out / "samples.png", report)
     update_record(prior, {"size_mb": round(folder_size_mb(prior), 1)})
     write_model_card(prior)
     return prior
 
 
 def _train_diffusion(
-    config: PriorTrainingConfig, prior: Path, out: Path, report: Progress
+    config: PriorTrainingConfig,
+    estimator: ShapeEstimator,
+    prior: Path,
+    out: Path,
+    report: Progress,
 ) -> None:
-    """The latent diffusion model and its encoders: trained, exported and scored."""
+    """The latent diffusion model and its encoders: trained and exported."""
     shards = list(_generate_data(config, out, report))
     views = load_shards(shards)
     checkpoints = out / "checkpoints"
@@ -109,17 +130,26 @@ def _train_diffusion(
         for index, shard in enumerate(shards):
             encode_shard(autoencoder, shard, mixed_precision=config.mixed_precision)
             report("latents", index + 1, len(shards), {})
+        estimator.to(training_device(config))
+        for index, shard in enumerate(shards):
+            write_guides(
+                autoencoder,
+                estimator,
+                shard,
+                seed=config.seed + index,
+                mixed_precision=config.mixed_precision,
+            )
+            report("guides", index + 1, len(shards), {})
         tokenizer = build_tokenizer(out / "tokenizer", config.denoiser.max_text_length)
         model = _trained_model(config, views, shards, tokenizer, checkpoints, report)
     record = training_record(config, views)
     export_prior(prior, model, autoencoder, out / "tokenizer", config, record)
-    score_diffusion(prior, config, autoencoder, out / "samples.png", report)
 
 
-def _train_shape_estimator(
-    config: PriorTrainingConfig, prior: Path, out: Path, report: Progress
-) -> None:
-    """The network that guesses a body: trained, added to the prior and scored."""
+def _trained_shape_estimator(
+    config: PriorTrainingConfig, out: Path, report: Progress
+) -> ShapeEstimator:
+    """The network that guesses a body."""
     settings, per_shard = config.shape_estimator, config.data.objects_per_shard
     count = num_shards(settings.num_objects, per_shard)
     shards = []
@@ -133,8 +163,18 @@ def _train_shape_estimator(
         shards.append(load_shape_shard(path))
         report("bodies", index + 1, count, {})
     checkpoint = out / "checkpoints" / "shape_estimator"
-    estimator = train_shape_estimator(shards, config, checkpoint, report)
-    estimator.save_pretrained(prior / SHAPE_ESTIMATOR_FOLDER, dtype=torch.float16)
+    initial = None
+    if config.initial_prior is not None:
+        folder = initial_prior_folder(config.initial_prior)
+        initial = initial_shape_estimator(folder)
+    return train_shape_estimator(shards, config, checkpoint, report, initial=initial)
+
+
+def _shape_record(
+    config: PriorTrainingConfig, estimator: ShapeEstimator
+) -> dict[str, object]:
+    """What the model card must know about the shape estimator."""
+    settings = config.shape_estimator
     scores = {
         f"iou_{split}": round(
             shape_iou(estimator, split=split, num_objects=config.num_scored_objects), 3
@@ -150,43 +190,36 @@ def _train_shape_estimator(
         **scores,
         **dataclasses.asdict(settings),
     }
-    update_record(prior, {"shape_estimator": json.loads(json.dumps(record))})
+    document: dict[str, object] = json.loads(json.dumps(record))
+    return document
 
 
 def score_diffusion(
     prior: Path,
     config: PriorTrainingConfig,
-    autoencoder: AutoencoderKL,
     grid_path: Path,
     report: Progress,
 ) -> None:
     """Scores an exported prior; the scores go into its record."""
     held_out = generate_dataset(0, config.num_scored_objects, split=_SPLITS[0])
     images = torch.from_numpy(held_out.images.reshape(-1, *held_out.images.shape[2:]))
-    device = next(autoencoder.parameters()).device
-    on_white = composite_premultiplied(images.to(device))
+    autoencoder = initial_autoencoder(prior)
+    on_white = composite_premultiplied(images)
     psnr = reconstruction_psnr_db(autoencoder, on_white)
     scores: dict[str, object] = {"autoencoder_psnr_db": round(psnr, 2)}
-    runs = [
-        (split, is_null, one_step)
-        for one_step in (False, True)
-        for split, is_null in (
-            (_SPLITS[0], False),
-            (_SPLITS[1], False),
-            (_SPLITS[0], True),
-        )
-    ]
-    for index, (split, is_null, one_step) in enumerate(runs):
+    runs = [(*each, one_step) for one_step in (False, True) for each in _SCORED]
+    for index, (split, conditions, one_step) in enumerate(runs):
         scored = score_prior(
             prior,
             split=split,
             num_objects=config.num_scored_objects,
             num_steps=config.num_scored_steps,
-            null_identity=is_null,
+            conditions=conditions,
             one_step=one_step,
             grid_path=grid_path if index == 0 else None,
         )
-        name = split + "_without_identity" * is_null + "_one_step" * one_step
+        controls = [] if conditions == "all" else conditions.split()
+        name = "_".join([split, *controls, *["one_step"] * one_step])
         scores[name] = as_record(scored)
         report("scores", index + 1, len(runs), {"view_top1": scored.view_top1})
     update_record(prior, {"scores": scores})
@@ -276,6 +309,7 @@ def _trained_model(
         model,
         views,
         load_latents(shards),
+        load_guides(shards),
         tokenize,
         config,
         checkpoints / "denoiser",

@@ -20,6 +20,12 @@ from realfusion.priors.model_files import (
 )
 from realfusion.priors.prompts import ELEVATION_BINS
 from realfusion.priors.quiet import quiet_model_libraries
+from realfusion.priors.shape_estimator import (
+    SHAPE_ESTIMATOR_FOLDER,
+    ShapeEstimator,
+    load_shape_estimator,
+)
+from realfusion.priors.view_guide import NUM_OPACITY_CHANNELS
 
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16"]
 
@@ -46,6 +52,8 @@ class Components:
         tokenizer: `CLIPTokenizer`.
         scheduler: `DDPMScheduler`, for its noise levels and prediction type.
         image_encoder: From an RGBA image to token vectors, or None.
+        shape_estimator: From an RGBA image to the body behind it, or None; a guided
+            denoiser needs it.
         metadata: How the prior wants to be prompted.
     """
 
@@ -56,6 +64,16 @@ class Components:
     scheduler: Any
     image_encoder: nn.Module | None
     metadata: PriorMetadata
+    shape_estimator: ShapeEstimator | None = None
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the denoiser reads a picture of the body, see `view_guide`."""
+        channels = self.vae.config.latent_channels
+        return bool(
+            self.shape_estimator is not None
+            and self.unet.config.in_channels == 2 * channels + NUM_OPACITY_CHANNELS
+        )
 
 
 def choose_precision(device: torch.device, dtype: PrecisionName) -> Precision:
@@ -125,6 +143,7 @@ def load_components(
                 ),
                 image_encoder=_load_image_encoder(folder),
                 metadata=read_metadata(folder),
+                shape_estimator=_load_shape_estimator(folder),
             )
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
@@ -143,7 +162,8 @@ def check_components(components: Components) -> None:
     """Raise an InputError unless the parts form a model that the prior can drive."""
     unet, vae = components.unet.config, components.vae.config
     latent_channels = vae.latent_channels
-    if unet.in_channels != latent_channels or unet.out_channels != latent_channels:
+    takes_latents = unet.in_channels == latent_channels or components.is_guided
+    if not takes_latents or unet.out_channels != latent_channels:
         raise InputError(
             f"the prior's UNet must take and give the VAE's {latent_channels} latent "
             f"channels, got {unet.in_channels} and {unet.out_channels}: inpainting, "
@@ -216,8 +236,12 @@ def _load_image_encoder(folder: Path) -> nn.Module | None:
     return load_image_encoder(path)
 
 
+def _load_shape_estimator(folder: Path) -> ShapeEstimator | None:
+    path = folder / SHAPE_ESTIMATOR_FOLDER
+    return load_shape_estimator(path) if path.is_dir() else None
+
+
 def _modules(components: Components) -> list[nn.Module]:
     modules = [components.unet, components.vae, components.text_encoder]
-    if components.image_encoder is not None:
-        modules.append(components.image_encoder)
-    return modules
+    optional = (components.image_encoder, components.shape_estimator)
+    return modules + [each for each in optional if each is not None]

@@ -89,6 +89,8 @@ class Conditioning:
             perpendicularly (Perp-Neg), without them it is the neutral side itself.
         unconditional_class_labels: Neutral view classes.
         perpendicular_weight: Strength of the perpendicular push, for all or each view.
+        guide: Pictures of the guessed body for denoisers that read them, the same on
+            every side of guidance; see `view_guide`.
     """
 
     context: Float[Tensor, "batch tokens channels"]
@@ -98,6 +100,7 @@ class Conditioning:
     unconditional_context: Float[Tensor, "batch tokens channels"] | None = None
     unconditional_class_labels: Int[Tensor, " batch"] | None = None
     perpendicular_weight: float | Float[Tensor, " batch"] = 1.0
+    guide: Float[Tensor, "batch guide_channels height width"] | None = None
 
     def __len__(self) -> int:
         return self.context.shape[0]

@@ -23,6 +23,7 @@ from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.metadata import METADATA_FILE, PriorMetadata
 from realfusion.priors.model_files import MODEL_COMPONENTS
 from realfusion.priors.quiet import quiet_model_libraries
+from realfusion.priors.shape_estimator import ShapeEstimator, ShapeEstimatorConfig
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
 
@@ -42,6 +43,7 @@ class ModelShape:
     vae_layers: int = 2
     norm_groups: int = 32
     num_class_embeds: int | None = None
+    is_guided: bool = False
     prediction_type: str = "epsilon"
     scaling_factor: float = 0.18215
 
@@ -111,6 +113,7 @@ def random_components(
             ),
             image_encoder=None,
             metadata=metadata or PriorMetadata(),
+            shape_estimator=_shape_estimator() if shape.is_guided else None,
         )
     for module in (components.unet, components.vae, components.text_encoder):
         module.eval().requires_grad_(False)
@@ -182,7 +185,7 @@ def _unet(shape: ModelShape) -> Any:
     levels = len(shape.unet_channels)
     return UNet2DConditionModel(
         sample_size=shape.latent_size,
-        in_channels=4,
+        in_channels=9 if shape.is_guided else 4,
         out_channels=4,
         block_out_channels=shape.unet_channels,
         layers_per_block=shape.unet_layers,
@@ -193,6 +196,11 @@ def _unet(shape: ModelShape) -> Any:
         norm_num_groups=shape.norm_groups,
         num_class_embeds=shape.num_class_embeds,
     )
+
+
+def _shape_estimator() -> ShapeEstimator:
+    estimator = ShapeEstimator(ShapeEstimatorConfig(widths=(8, 8, 8)))
+    return estimator.eval().requires_grad_(False)
 
 
 def _vae(shape: ModelShape) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from realfusion.cameras.camera import Camera
 from realfusion.priors.arrangement import arrange
 from realfusion.priors.components import Components, PrecisionName
 from realfusion.priors.config import PLACEHOLDER, DistillationMode, Prompt
+from realfusion.priors.estimated_body import EstimatedBody
 from realfusion.priors.guidance import (
     GuidanceSides,
     add_noise,
@@ -27,6 +29,7 @@ from realfusion.priors.model_sources import load_source
 from realfusion.priors.protocol import Conditioning, NoiseResidual
 from realfusion.priors.text_conditioning import TextConditioner
 from realfusion.priors.view_conditioning import ViewConditioner
+from realfusion.priors.view_guide import BodyPictures, ViewGuide, guided_input
 from realfusion.transfer import send
 
 LATENT_LIMIT = 64.0
@@ -67,6 +70,9 @@ class StableDiffusionPrior:
         self.vae = components.vae
         self.scheduler = components.scheduler
         self.image_encoder = components.image_encoder
+        self._shape_estimator = components.shape_estimator
+        self._is_guided = components.is_guided
+        self._guide: ViewGuide | None = None
         self.metadata: PriorMetadata = components.metadata
         self.text = TextConditioner(components.tokenizer, components.text_encoder)
         takes_classes = self.unet.config.num_class_embeds is not None
@@ -193,6 +199,26 @@ class StableDiffusionPrior:
         vectors = self.image_encoder(batch)[0]
         return LearnedToken(PLACEHOLDER, vectors.float().cpu())
 
+    @torch.no_grad()
+    def set_photo(
+        self, image: Float[Tensor, "size size 4"] | None, camera: Camera
+    ) -> None:
+        """Guide the denoiser by the body that is guessed from a photo, if it reads one.
+
+        Args:
+            image: RGBA with straight alpha in [0, 1]; None for no guide.
+            camera: The camera that took it.
+        """
+        estimator = self._shape_estimator
+        self._guide = None
+        if image is None or estimator is None or not self._is_guided:
+            return
+        rgba = image.permute(2, 0, 1).to(self.device, torch.float32)
+        photo = torch.cat([rgba[:3] * rgba[3:], rgba[3:]])
+        body = EstimatedBody(photo, camera, estimator)
+        pictures = BodyPictures(body, self.device)
+        self._guide = ViewGuide(pictures, self.encode, self.image_size)
+
     def encode(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels latent_height latent_width"]:
@@ -246,7 +272,10 @@ class StableDiffusionPrior:
         Raises:
             InputError: If a prompt is too long, or needs a token that is not set.
         """
-        return self._views.condition(prompt, cameras)
+        conditioning = self._views.condition(prompt, cameras)
+        if self._guide is None:
+            return conditioning
+        return replace(conditioning, guide=self._guide(cameras))
 
     def view_class_label(self, view_class: int | None) -> int | None:
         """The denoiser's label of a view class (None: no view), if it takes labels."""
@@ -258,16 +287,18 @@ class StableDiffusionPrior:
         timesteps: Int[Tensor, " batch"],
         context: Float[Tensor, "batch tokens text_width"],
         class_labels: Int[Tensor, " batch"] | None = None,
+        guide: Float[Tensor, "batch guide_channels height width"] | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
         """ε̂ of the denoiser, float32; differentiable in latents and context."""
         chunk = self.max_batch or noisy.shape[0]
+        inputs = guided_input(noisy, guide, self.unet.config.in_channels)
         outputs = []
         for start in range(0, noisy.shape[0], chunk):
             part = slice(start, start + chunk)
             labels = None if class_labels is None else class_labels[part]
             outputs.append(
                 self.unet(
-                    noisy[part].to(self.dtype),
+                    inputs[part].to(self.dtype),
                     timesteps[part],
                     encoder_hidden_states=context[part].to(self.dtype),
                     class_labels=labels,
@@ -293,7 +324,11 @@ class StableDiffusionPrior:
         """ε̂ with guidance, all sides of it in one batch; no gradient."""
         if guidance_scale == 1.0 and conditioning.unconditional_context is None:
             return self.predict_noise(
-                noisy, timesteps, conditioning.context, conditioning.class_labels
+                noisy,
+                timesteps,
+                conditioning.context,
+                conditioning.class_labels,
+                conditioning.guide,
             )
         sides = self.guidance_sides(noisy, timesteps, conditioning)
         return rescaled_guidance(
@@ -318,11 +353,15 @@ class StableDiffusionPrior:
             contexts.insert(0, conditioning.unconditional_context)
             classes.insert(0, conditioning.unconditional_class_labels)
         labels = [side for side in classes if side is not None]
+        guide = conditioning.guide
+        if guide is not None:
+            guide = guide.repeat(len(contexts), 1, 1, 1)
         *neutral, negative, positive = self.predict_noise(
             noisy.repeat(len(contexts), 1, 1, 1),
             timesteps.repeat(len(contexts)),
             torch.cat(contexts),
             torch.cat(labels) if labels else None,
+            guide,
         ).chunk(len(contexts))
         return GuidanceSides(
             positive,

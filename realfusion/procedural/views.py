@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from realfusion.procedural.objects import ProceduralObject, generate_object
 from realfusion.procedural.render import ObjectView, random_light, render_views
 
-NUM_REFERENCE_VIEWS = 2
-"""The first views of each object are fit to be the input image."""
+REFERENCE_VIEW = 0
+"""The view of each object that is fit to be the input image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +20,14 @@ class ObjectViews:
 
     images: NDArray[np.uint8]
     """``[num_views, size, size, 4]``: colour multiplied by alpha, alpha."""
-    azimuth_deg: NDArray[np.float32]
-    elevation_deg: NDArray[np.float32]
+    cameras: NDArray[np.float32]
+    """``[num_views, 4]``: azimuth, elevation (degrees), radius, vertical field of view
+    (degrees)."""
     subject: ProceduralObject
 
 
 def random_views(rng: np.random.Generator, num_views: int) -> list[ObjectView]:
-    """Cameras around an object: first the reference views, the rest spread around."""
+    """Cameras around an object: first the reference view, the rest spread around."""
     sector = 360.0 / num_views
     start = rng.uniform(0, 360)
     azimuths = start + sector * (np.arange(num_views) + rng.uniform(0, 1, num_views))
@@ -36,7 +37,7 @@ def random_views(rng: np.random.Generator, num_views: int) -> list[ObjectView]:
         rng.uniform(-15, 45, num_views),
         rng.uniform(45, 85, num_views),
     )
-    elevations[:NUM_REFERENCE_VIEWS] = rng.uniform(2, 32, NUM_REFERENCE_VIEWS)
+    elevations[REFERENCE_VIEW] = rng.uniform(2, 32)
     radii = 1.8 + rng.uniform(-0.2, 0.2, num_views) * (rng.random(num_views) < 0.5)
     fovs = 40.0 + rng.uniform(-4, 5, num_views) * (rng.random(num_views) < 0.5)
     return [
@@ -72,7 +73,6 @@ def generate_views(
     images = render_views(subject.mesh, views, random_light(rng), size=size)
     return ObjectViews(
         images=(images * 255 + 0.5).astype(np.uint8),
-        azimuth_deg=np.array([view.azimuth_deg for view in views], np.float32),
-        elevation_deg=np.array([view.elevation_deg for view in views], np.float32),
+        cameras=np.array([astuple(view) for view in views], np.float32),
         subject=subject,
     )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional
 
 from realfusion.fields.radiance_field import RadianceField
 from realfusion.priors.estimated_body import EstimatedBody
 from realfusion.priors.shape_estimator import bundled_shape_estimator
+from realfusion.priors.view_guide import Body
 from realfusion.training.config import InitialShapeConfig
 from realfusion.training.photo import Photo
 from realfusion.training.silhouette import InflatedSilhouette
@@ -19,20 +16,9 @@ from realfusion.training.silhouette import InflatedSilhouette
 LEARNING_RATE = 1e-2
 
 
-@runtime_checkable
-class InitialBody(Protocol):
-    """A body to start from."""
-
-    def at(
-        self, points: Float[Tensor, "num_points 3"]
-    ) -> tuple[Float[Tensor, num_points], Float[Tensor, "num_points 3"]]:
-        """How surely world points are inside, in [-1, 1], and their colours."""
-        ...
-
-
 def initial_body(
     photo: Photo, config: InitialShapeConfig, *, has_prior: bool
-) -> InitialBody | None:
+) -> Body | None:
     """The body that the configuration asks for; None for the field as it is drawn.
 
     Args:
@@ -51,7 +37,7 @@ def initial_body(
 
 def fit_initial_shape(
     field: RadianceField,
-    body: InitialBody,
+    body: Body,
     config: InitialShapeConfig,
     *,
     num_active_levels: int,

@@ -19,7 +19,7 @@ from realfusion.priors.guidance import add_noise, noise_from_prediction
 def test_the_view_embedding_starts_without_effect() -> None:
     torch.manual_seed(0)
     unet = build_unet(SMOKE.denoiser, 64).eval()
-    latents, context = torch.randn(2, 4, 16, 16), torch.randn(2, 5, 32)
+    latents, context = torch.randn(2, 9, 16, 16), torch.randn(2, 5, 32)
     with torch.no_grad():
         outputs = [
             unet(latents, 500, context, class_labels=torch.tensor(labels)).sample

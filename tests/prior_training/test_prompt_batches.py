@@ -22,6 +22,7 @@ from realfusion.prior_training.vocabulary import (
     build_tokenizer,
     view_class,
 )
+from realfusion.procedural.views import REFERENCE_VIEW
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,16 @@ def tokenize(tmp_path_factory: pytest.TempPathFactory) -> PromptTokenizer:
 
 
 def draw(
-    views: ViewDataset, tokenize: PromptTokenizer, *, caption_share: float, drop: float
+    views: ViewDataset,
+    tokenize: PromptTokenizer,
+    *,
+    caption_share: float,
+    drop: float,
+    guide_alone: float = 0.0,
 ) -> PairBatch:
-    config = dataclasses.replace(SMOKE.denoiser, caption_share=caption_share)
+    config = dataclasses.replace(
+        SMOKE.denoiser, caption_share=caption_share, guide_alone_share=guide_alone
+    )
     return random_pairs(
         views,
         tokenize,
@@ -73,11 +81,10 @@ def test_classes_are_relative_to_the_reference(
     ):
         if label == UNCONDITIONAL_CLASS:
             continue
-        azimuth = views.azimuth_deg[objects[index]]
-        elevation = float(views.elevation_deg[objects[index], target])
+        cameras = views.cameras[objects[index]]
+        relative = float(cameras[target, 0] - cameras[REFERENCE_VIEW, 0])
         possible = {
-            view_class(float(azimuth[target] - azimuth[k]) + jitter, elevation)
-            for k in (0, 1)
+            view_class(relative + jitter, float(cameras[target, 1]))
             for jitter in range(-16, 17, 4)
         }
         assert label in possible
@@ -89,8 +96,26 @@ def test_dropped_conditions_are_empty_prompts_of_the_last_class(
     batch = draw(views, tokenize, caption_share=0.5, drop=1.0)
     assert (batch.class_labels == UNCONDITIONAL_CLASS).all()
     assert not batch.has_identity.any()
+    assert not batch.has_guide.any()
     assert not batch.is_image_token.any()
     assert (batch.input_ids == tokenize("")[0]).all()
+
+
+def test_a_guide_may_come_without_a_prompt(
+    views: ViewDataset, tokenize: PromptTokenizer
+) -> None:
+    batch = draw(views, tokenize, caption_share=0.5, drop=0.0, guide_alone=1.0)
+    assert batch.has_guide.all()
+    assert not batch.has_identity.any()
+    assert (batch.class_labels == UNCONDITIONAL_CLASS).all()
+
+
+@pytest.mark.parametrize(("caption_share", "guided"), [(0.0, 0.9), (1.0, 0.5)])
+def test_tokens_usually_come_with_a_guide_and_words_half_the_time(
+    views: ViewDataset, tokenize: PromptTokenizer, caption_share: float, guided: float
+) -> None:
+    batch = draw(views, tokenize, caption_share=caption_share, drop=0.0)
+    assert batch.has_guide.float().mean().item() == pytest.approx(guided, abs=0.15)
 
 
 def test_captions_use_no_image_tokens(

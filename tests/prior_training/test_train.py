@@ -36,6 +36,7 @@ def test_every_stage_reports_its_end(
         "data",
         "autoencoder",
         "latents",
+        "guides",
         "encoders",
         "denoiser",
         "scores",
@@ -73,7 +74,11 @@ def test_the_card_and_the_record_tell_the_training(
     assert record["objects"] == 4
     assert record["samples"] == 8
     assert record["configuration"]["seed"] == 0
-    for name in ("held_out_families", "held_out_instances_one_step"):
+    for name in (
+        "held_out_families",
+        "held_out_instances_one_step",
+        "held_out_instances_without_guide",
+    ):
         assert record["scores"][name]["num_objects"] == 1
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| view_top1 |" in card
