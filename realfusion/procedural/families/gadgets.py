@@ -217,13 +217,13 @@ def desk_fan(b: Builder) -> None:
     deep = b.u(0.08, 0.13)
     for z, size in ((-deep, 0.88), (0.0, 1.0), (deep, 0.85)):
         b.torus(wire, (0, 0, z), radius * size, 0.02, rotate=(90, 0, 0))
-    count = int(b.rng.integers(6, 11))
+    count = int(b.rng.integers(3, 6))
     for k in range(count):
-        a = k * 2 * np.pi / count
-        out = np.array([np.sin(a), np.cos(a), 0]) * radius
-        bend = np.add(out * 0.85, (0, 0, deep))
-        spoke = [np.array([0, 0, deep * 1.3]), bend, out]
-        b.tube(wire, spoke, 0.012, segments=5)
+        turn = k * np.pi / count
+        out = np.array([np.sin(turn), np.cos(turn), 0]) * radius
+        bend, middle = np.array([0, 0, deep]), np.array([0, 0, deep * 1.3])
+        across = [out, out * 0.85 + bend, middle, bend - out * 0.85, -out]
+        b.tube(wire, across, 0.012, segments=5)
     b.cylinder(wire, (0, 0, deep * 1.3), radius * 0.2, 0.03, rotate=(90, 0, 0))
     for k in range(blades):
         a = np.rad2deg(2 * np.pi * k / blades)
