@@ -65,7 +65,7 @@ def vertex_normals(vertices: Array, faces: NDArray[np.int32]) -> Array:
     return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
 
 
-def _quad_grid(num_u: int, num_v: int) -> NDArray[np.int32]:
+def quad_grid(num_u: int, num_v: int) -> NDArray[np.int32]:
     """Triangles of a grid that is closed along u; vertex index u * num_v + v."""
     u = np.arange(num_u)[:, None]
     v = np.arange(num_v - 1)[None]
@@ -78,7 +78,7 @@ def _signed_power(value: NDArray[np.float64], exponent: float) -> NDArray[np.flo
     return np.sign(value) * np.abs(value) ** exponent
 
 
-def _with_creases(profile: NDArray[np.float64]) -> NDArray[np.float64]:
+def with_creases(profile: NDArray[np.float64]) -> NDArray[np.float64]:
     """Doubles the corners of a profile, so that smooth normals keep its edges."""
     steps = np.diff(profile, axis=0)
     steps /= np.linalg.norm(steps, axis=1, keepdims=True) + 1e-9
@@ -174,7 +174,7 @@ class Builder:
             ],
             axis=-1,
         ).reshape(-1, 3)
-        grid = _quad_grid(segments, segments // 2 + 3)
+        grid = quad_grid(segments, segments // 2 + 3)
         self.add(unit * np.asarray(radii), grid, paint, centre, rotate)
 
     def sphere(self, paint: Paint, centre: Vector, radius: float) -> None:
@@ -218,13 +218,13 @@ class Builder:
         segments: int = 24,
     ) -> None:
         """A surface of revolution about y from ``(radius, height)`` points."""
-        creased = _with_creases(np.array(profile, float))
+        creased = with_creases(np.array(profile, float))
         around = np.linspace(0, 2 * np.pi, segments, endpoint=False)[:, None]
         radius, height = creased[None, :, 0], creased[None, :, 1]
         points = np.stack(
             [np.sin(around) * radius, height + 0 * around, np.cos(around) * radius], -1
         ).reshape(-1, 3)
-        self.add(points, _quad_grid(segments, len(creased)), paint, centre, rotate)
+        self.add(points, quad_grid(segments, len(creased)), paint, centre, rotate)
 
     def cylinder(
         self,
@@ -265,7 +265,7 @@ class Builder:
         angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)[:, None, None]
         ring = np.cos(angle) * across[None] + np.sin(angle) * upward[None]
         vertices = (path[None] + radii[None, :, None] * ring).reshape(-1, 3)
-        self.add(vertices, _quad_grid(segments, len(path)), paint)
+        self.add(vertices, quad_grid(segments, len(path)), paint)
 
     def torus(
         self,
@@ -324,6 +324,11 @@ class Builder:
             faces.append(np.concatenate([quads, rest]) + start)
             start += len(side)
         self.add(np.concatenate(points), np.concatenate(faces), paint, centre, rotate)
+
+    def turn(self, rotate: Vector) -> None:
+        """Rotates all parts added so far about the origin, as when a thing lies."""
+        matrix = rotation_matrix(rotate).T
+        self._vertices = [points @ matrix for points in self._vertices]
 
     def finish(self, radius: float, warp: Warp | None = None) -> TexturedMesh:
         """Centres the object and scales it into a sphere of the given radius.

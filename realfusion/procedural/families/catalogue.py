@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from realfusion.procedural.builder import Builder
 from realfusion.procedural.families import (
     abstract,
+    appliances,
+    belongings,
     creatures,
+    devices,
+    furniture,
+    gadgets,
     household,
+    kitchen,
     nature,
     objects,
+    packages,
     vehicles,
 )
 
@@ -112,6 +119,66 @@ FAMILIES: tuple[Family, ...] = (
     Family(objects.chess_pawn, is_held_out=True),
     Family(objects.trophy, ("yellow", "gray")),
     Family(objects.gift),
+    Family(kitchen.kettle),
+    Family(kitchen.saucepan),
+    Family(kitchen.frying_pan),
+    Family(kitchen.cooking_pot),
+    Family(kitchen.jug),
+    Family(kitchen.thermos),
+    Family(kitchen.jar),
+    Family(kitchen.toaster),
+    Family(kitchen.cup_and_saucer),
+    Family(kitchen.plates),
+    Family(kitchen.egg_cup),
+    Family(kitchen.pepper_mill),
+    Family(kitchen.salt_shaker),
+    Family(appliances.moka_pot, ("gray", "black", "red")),
+    Family(appliances.coffee_machine, ("black", "white", "gray", "red")),
+    Family(appliances.mortar, ("gray", "white", "brown")),
+    Family(appliances.knife_block),
+    Family(appliances.blender),
+    Family(appliances.microwave, ("black", "white", "gray")),
+    Family(appliances.kitchen_scale),
+    Family(packages.milk_carton),
+    Family(packages.squeeze_tube),
+    Family(packages.spray_bottle),
+    Family(packages.soap_dispenser),
+    Family(packages.perfume_bottle),
+    Family(packages.spray_can),
+    Family(packages.detergent_bottle),
+    Family(packages.crisp_packet),
+    Family(packages.tissue_box),
+    Family(packages.egg_box),
+    Family(packages.shopping_bag),
+    Family(devices.headphones),
+    Family(devices.game_controller),
+    Family(devices.laptop),
+    Family(devices.telephone),
+    Family(devices.radio),
+    Family(devices.computer_mouse),
+    Family(devices.loudspeaker, ("black", "brown", "gray", "white")),
+    Family(gadgets.power_drill, ("yellow", "blue", "green", "red", "orange")),
+    Family(gadgets.hair_dryer),
+    Family(gadgets.iron),
+    Family(gadgets.stapler),
+    Family(gadgets.wrist_watch),
+    Family(gadgets.desk_fan),
+    Family(gadgets.binoculars, ("black", "green", "gray")),
+    Family(gadgets.flashlight),
+    Family(gadgets.scissors),
+    Family(belongings.bucket),
+    Family(belongings.barrel, ("brown", "blue", "black")),
+    Family(belongings.toolbox, ("red", "blue", "black", "yellow")),
+    Family(belongings.lantern),
+    Family(belongings.suitcase),
+    Family(belongings.backpack),
+    Family(belongings.helmet),
+    Family(belongings.crate, ("brown", "beige", "green", "red", "blue")),
+    Family(belongings.snare_drum),
+    Family(furniture.stool),
+    Family(furniture.armchair),
+    Family(furniture.dresser, ("brown", "white", "beige", "gray")),
+    Family(furniture.bookshelf, ("brown", "white", "black")),
 )
 """All named families."""
 
@@ -125,12 +192,25 @@ ABSTRACT_FAMILIES: tuple[Family, ...] = (
 )
 """Recipes of unnamed objects; captions call them "object"."""
 
+_TABLE_TOP = {
+    module.__name__
+    for module in (
+        household,
+        kitchen,
+        appliances,
+        packages,
+        devices,
+        gadgets,
+        belongings,
+    )
+}
+
 EVERYDAY_FAMILIES: tuple[Family, ...] = tuple(
     family
     for family in FAMILIES
     if not family.is_held_out
     and (
-        family.build.__module__ == household.__name__
+        family.build.__module__ in _TABLE_TOP
         or family.build
         in (objects.ball, objects.brick, objects.bag, objects.gift, objects.blocks)
     )

@@ -5,39 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from realfusion.procedural.builder import Builder, rotation_matrix
+from realfusion.procedural.families.fittings import handle, printed
 from realfusion.procedural.paint import mottled, picture, random_artwork
-
-
-def _printed(b: Builder, *, share: float = 0.5) -> None:
-    """Puts a printed picture on the main paint of some objects."""
-    if not b.chance(share):
-        return
-    half, low = b.u(0.5, 1.2), b.u(-0.7, -0.2)
-    b.main = picture(
-        b.main,
-        random_artwork(b.rng, b.secondary_colour),
-        azimuth_range=(-half, half) if b.chance(0.6) else (-np.pi, np.pi),
-        height_range=(low, b.u(0.15, 0.7)),
-    )
-
-
-def _handle(b: Builder, x: float, reach: float, half: float, thick: float) -> None:
-    """A handle in the plane z = 0 on the +x side."""
-    angle = np.linspace(0, np.pi, 12)
-    ear = np.column_stack([x + np.sin(angle) * reach, np.cos(angle) * half, 0 * angle])
-    b.tube(b.detail if b.chance(0.5) else b.main, ear, thick)
 
 
 def mug(b: Builder) -> None:
     """A cup with a handle, often printed."""
     radius, height, flare = b.u(0.3, 0.45), b.u(0.6, 1.05), b.u(0.8, 1.1)
     half = height / 2
-    _printed(b)
+    printed(b)
     foot = radius * flare
     b.lathe(b.main, [(0, -half), (foot, -half), (radius, half), (radius * 0.9, half)])
     inside = [(radius * 0.9, half), (foot * 0.85, 0.08 - half), (0, 0.08 - half)]
     b.lathe(b.detail if b.chance(0.4) else b.main, inside)
-    _handle(b, radius * 0.92, radius * b.u(0.5, 0.8), height * 0.3, b.u(0.04, 0.075))
+    handle(b, radius * 0.92, radius * b.u(0.5, 0.8), height * 0.3, b.u(0.04, 0.075))
 
 
 def bowl(b: Builder) -> None:
@@ -58,7 +39,7 @@ def bottle(b: Builder) -> None:
     """A bottle with cap, shoulder and label."""
     radius, height, neck = b.u(0.2, 0.34), b.u(0.5, 0.8), b.u(0.3, 0.55)
     shoulder = b.u(0.1, 0.45) * height
-    _printed(b, share=0.6)
+    printed(b, share=0.6)
     body = [(0, -height), (radius, -height), (radius * b.u(0.85, 1), shoulder)]
     collar = [(radius * neck, shoulder + 0.2), (radius * neck, height), (0, height)]
     if b.chance(0.4):
@@ -143,7 +124,7 @@ def vase(b: Builder) -> None:
     radius = np.convolve(np.pad(radius, 1, "edge"), [0.25, 0.5, 0.25], "valid")
     profile = [(0.0, -0.7), *zip(radius, height, strict=True)]
     inner = [(radius[-1] * 0.82, 0.7), (radius[-2] * 0.75, 0.4), (0.0, 0.2)]
-    _printed(b, share=0.25)
+    printed(b, share=0.25)
     b.lathe(b.main, [*profile, *inner])
     if b.chance(0.3):
         for sign in (-1, 1):
