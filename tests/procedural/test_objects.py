@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from realfusion.procedural.builder import TexturedMesh
 from realfusion.procedural.families.catalogue import (
     ABSTRACT_FAMILIES,
     FAMILIES,
@@ -33,6 +36,16 @@ def test_every_family_makes_sound_meshes(family: Family) -> None:
         )
         share = image[0, ..., 3].mean()
         assert 0.02 < share < 0.9
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_family_fills_the_same_space_from_every_side(
+    family: Family, filled_volumes: Callable[[TexturedMesh], list[float]]
+) -> None:
+    # A part that is not closed is filled from some sides and empty from others.
+    for seed in range(2):
+        volumes = filled_volumes(generate_object(seed, family=family).mesh)
+        assert max(volumes) - min(volumes) < 0.15 * max(volumes)
 
 
 def test_there_are_enough_families_with_distinct_names() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from realfusion.procedural.builder import Builder, rotation_matrix
-from realfusion.procedural.families.fittings import handle, printed
+from realfusion.procedural.families.fittings import handle, printed, vessel
 from realfusion.procedural.paint import mottled, picture, random_artwork
 
 
@@ -14,10 +14,13 @@ def mug(b: Builder) -> None:
     radius, height, flare = b.u(0.3, 0.45), b.u(0.6, 1.05), b.u(0.8, 1.1)
     half = height / 2
     printed(b)
-    foot = radius * flare
-    b.lathe(b.main, [(0, -half), (foot, -half), (radius, half), (radius * 0.9, half)])
-    inside = [(radius * 0.9, half), (foot * 0.85, 0.08 - half), (0, 0.08 - half)]
-    b.lathe(b.detail if b.chance(0.4) else b.main, inside)
+    vessel(
+        b,
+        [(radius * flare, -half), (radius, half)],
+        outside=b.main,
+        inside=b.detail if b.chance(0.4) else b.main,
+        wall=radius * 0.1,
+    )
     handle(b, radius * 0.92, radius * b.u(0.5, 0.8), height * 0.3, b.u(0.04, 0.075))
 
 
@@ -26,12 +29,15 @@ def bowl(b: Builder) -> None:
     depth, curve = b.u(0.25, 0.65), b.u(1.4, 3.0)
     radius = np.linspace(0.25, b.u(0.7, 0.9), 10)
     height = depth * ((radius - 0.25) / (radius[-1] - 0.25)) ** curve
-    outside = [(0.0, 0.0), *zip(radius, height, strict=True)]
-    b.lathe(b.main, outside, segments=32)
     thick = b.u(0.03, 0.09)
-    inside = [(r - thick, h + thick * 0.8) for r, h in outside[:0:-1]]
-    rim = [(radius[-1], height[-1]), (radius[-1] - thick, height[-1])]
-    b.lathe(b.detail if b.chance(0.5) else b.main, [*rim, *inside, (0.0, thick)])
+    vessel(
+        b,
+        list(zip(radius, height, strict=True)),
+        outside=b.main,
+        inside=b.detail if b.chance(0.5) else b.main,
+        wall=thick,
+        segments=32,
+    )
     b.cylinder(b.main, (0, -0.03, 0), 0.25, 0.08)
 
 
@@ -141,9 +147,11 @@ def goblet(b: Builder) -> None:
     bowl_depth = b.u(0.35, 0.6)
     profile = [(0, -stem), (b.u(0.2, 0.35), -stem), (0.07, 0.06 - stem), (0.06, 0)]
     rise = [(radius * np.sin(a), bowl_depth * (1 - np.cos(a))) for a in (0.7, 1.2, 1.6)]
-    b.lathe(b.main, [*profile, *rise])
     depth = rise[-1][1]
-    b.lathe(b.detail, [(radius * 0.99, depth), (radius * 0.8, depth * 0.6), (0, 0.1)])
+    hollow = [(radius * 0.92, depth), (radius * 0.8, depth * 0.6), (0, 0.1)]
+    b.lathe(b.main, [*profile, *rise, *hollow])
+    if b.chance(0.5):
+        b.lathe(b.detail, [(0, 0.08), (radius * 0.82, depth * 0.6), (0, depth * 0.6)])
 
 
 def basket(b: Builder) -> None:

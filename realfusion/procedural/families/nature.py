@@ -138,7 +138,8 @@ def mushroom(b: Builder) -> None:
     angle = np.linspace(0, np.pi / 2, 8)
     cap = [(radius * np.cos(a), tall * np.sin(a)) for a in angle]
     b.lathe(b.main, [(0, 0), (radius, 0), *cap])
-    b.lathe(b.colour("beige"), [(0, -0.6), (0.2, -0.6), (0.16, -0.3), (0.14, 0.02)])
+    stem = [(0, -0.6), (0.2, -0.6), (0.16, -0.3), (0.14, 0.02), (0, 0.02)]
+    b.lathe(b.colour("beige"), stem)
     white = b.colour("white")
     for k in range(int(b.rng.integers(0, 10))):
         around, up = k * 2.4, b.u(0.3, 1.2)

@@ -120,7 +120,8 @@ def hat(b: Builder) -> None:
             )
     else:
         angle = np.linspace(0, np.pi / 2, 8)
-        b.lathe(b.main, [(radius * np.cos(a), 0.36 * np.sin(a)) for a in angle])
+        dome = [(radius * np.cos(a), 0.36 * np.sin(a)) for a in angle]
+        b.lathe(b.main, [(0, 0), *dome])
         b.ellipsoid(b.detail, (0, 0, radius), (0.3, 0.03, 0.34))
         b.sphere(b.detail, (0, 0.37, 0), 0.05)
 
@@ -201,7 +202,9 @@ def umbrella(b: Builder) -> None:
     """An open umbrella, upright."""
     angle = np.linspace(0.05, b.u(1.1, 1.5), 8)
     dome = [(0.75 * np.sin(a), 0.75 * np.cos(a) - 0.2) for a in angle]
-    b.lathe(b.main, dome, segments=int(b.rng.integers(6, 11)))
+    below = [(0.95 * radius, height - 0.03) for radius, height in reversed(dome)]
+    cloth = [(0, 0.55), *dome, *below, (0, 0.52)]
+    b.lathe(b.main, cloth, segments=int(b.rng.integers(6, 11)))
     b.cylinder(b.detail, (0, 0, 0), 0.03, 1.2, segments=8)
     b.torus(b.detail, (0.1, -0.6, 0), 0.1, 0.04, arc_deg=(-90, 90), rotate=(90, 0, 0))
 
@@ -216,6 +219,7 @@ def crown(b: Builder) -> None:
             (radius * 0.92, -high),
             (radius, -high),
             (radius, high),
+            (radius * 0.92, high),
         ],
     )
     count = int(b.rng.integers(5, 9))

@@ -152,10 +152,9 @@ def boat(b: Builder) -> None:
 def rocket(b: Builder) -> None:
     """A rocket standing on its fins, with a porthole."""
     waist = b.u(0.2, 0.28)
-    b.lathe(
-        b.main, [(0, -0.5), (0.18, -0.5), (waist, -0.2), (waist, 0.15), (0.18, 0.4)]
-    )
-    b.lathe(b.detail, [(0.185, 0.38), (0.12, 0.58), (0, 0.78)])
+    hull = [(0, -0.5), (0.18, -0.5), (waist, -0.2), (waist, 0.15), (0.18, 0.4)]
+    b.lathe(b.main, [*hull, (0, 0.4)])
+    b.lathe(b.detail, [(0, 0.38), (0.185, 0.38), (0.12, 0.58), (0, 0.78)])
     for angle in np.arange(4) * 90 + 45:
         across = np.deg2rad(angle)
         fin = (0.26 * np.sin(across), -0.5, 0.26 * np.cos(across))
