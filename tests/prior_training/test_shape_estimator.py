@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,14 +89,36 @@ def test_losses_are_those_of_the_whole_output(bodies: ObjectBodies) -> None:
     torch.testing.assert_close(losses.colour, difference[alpha > 0.9].mean())
 
 
-def test_augmentation_leaves_shape_and_outline(bodies: ObjectBodies) -> None:
-    batch = shape_batch(bodies, slice(0, 4))
+def test_augmentation_leaves_the_shape_and_never_widens_the_outline(
+    bodies: ObjectBodies,
+) -> None:
+    batch = shape_batch(bodies, slice(0, 12))
     varied = augment(batch, torch.Generator().manual_seed(0))
     assert not torch.equal(varied.images[:, :3], batch.images[:, :3])
-    assert torch.equal(varied.images[:, 3], batch.images[:, 3])
     assert torch.equal(varied.occupancy, batch.occupancy)
+    is_cut = (varied.images[:, 3] != batch.images[:, 3]).flatten(1).any(dim=1)
+    assert 1 <= is_cut.sum() <= 8
+    assert (varied.images[:, 3] <= batch.images[:, 3] + 1e-6).all()
     assert (varied.images[:, :3] <= varied.images[:, 3:]).all()
     assert (varied.images >= 0).all()
+    unseen = (batch.back_colours == 0).all(dim=1, keepdim=True)
+    assert (varied.back_colours * unseen == 0).all()
+
+
+def test_exposure_is_the_same_on_both_sides() -> None:
+    """A plain object stays plain all round, up to light, blur and noise of one side."""
+    bodies = generate_shape_shard(0, 1)
+    plain = np.full_like(bodies.images, 255)
+    plain[..., :3] = (180, 90, 40)
+    bodies = dataclasses.replace(
+        bodies, images=plain, back_colours=plain[..., :3].copy()
+    )
+    batch = shape_batch(bodies, slice(0, 2))
+    for seed in range(8):
+        varied = augment(batch, torch.Generator().manual_seed(seed))
+        front = varied.images[:, :3, 24:40, 24:40].mean(dim=(2, 3))
+        back = varied.back_colours[:, :, 24:40, 24:40].mean(dim=(2, 3))
+        torch.testing.assert_close(front, back, atol=0.05, rtol=0.1)
 
 
 def test_training_learns_and_continues(bodies: ObjectBodies, tmp_path: Path) -> None:
@@ -111,6 +134,19 @@ def test_training_learns_and_continues(bodies: ObjectBodies, tmp_path: Path) -> 
     seen = len(losses)
     train_shape_estimator([bodies], config, tmp_path, remember)
     assert len(losses) == seen, "nothing is left to do"
+
+
+def test_training_starts_from_given_weights(
+    bodies: ObjectBodies, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(SMOKE.shape_estimator, steps=0)
+    config = dataclasses.replace(SMOKE, device="cpu", shape_estimator=settings)
+    initial = ShapeEstimator(SMALL)
+    trained = train_shape_estimator(
+        [bodies], config, tmp_path, lambda *_: None, initial=initial
+    )
+    for name, value in trained.state_dict().items():
+        torch.testing.assert_close(value, initial.state_dict()[name])
 
 
 def test_iou_is_one_for_the_truth_and_zero_for_its_opposite(
