@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from realfusion.procedural.builder import Builder
 from realfusion.procedural.families import (
     abstract,
+    beasts,
     creatures,
+    critters,
     household,
     nature,
     objects,
+    reptiles,
     vehicles,
 )
 
@@ -112,6 +115,23 @@ FAMILIES: tuple[Family, ...] = (
     Family(objects.chess_pawn, is_held_out=True),
     Family(objects.trophy, ("yellow", "gray")),
     Family(objects.gift),
+    Family(reptiles.dinosaur, ("green", "brown", "gray", "orange")),
+    Family(reptiles.dragon, ("green", "red", "purple", "blue")),
+    Family(beasts.lion, ("orange", "yellow", "beige", "brown", "white")),
+    Family(beasts.lying_dog, ("brown", "beige", "white", "black", "gray")),
+    Family(beasts.fox, ("orange", "red", "gray", "white")),
+    Family(beasts.bear, ("brown", "white", "black", "beige")),
+    Family(beasts.giraffe, ("yellow", "orange", "beige")),
+    Family(reptiles.crocodile, ("green", "brown", "gray")),
+    Family(critters.owl, ("brown", "beige", "white", "gray")),
+    Family(critters.penguin, ("black", "blue", "gray")),
+    Family(critters.frog, ("green", "brown", "yellow")),
+    Family(critters.crab, ("red", "orange", "brown")),
+    Family(critters.snail, ("brown", "orange", "yellow", "pink")),
+    Family(critters.octopus, ("red", "purple", "pink", "orange")),
+    Family(critters.whale, ("blue", "gray", "black", "cyan")),
+    Family(critters.hen, ("white", "brown", "red", "black")),
+    Family(critters.ladybird, ("red", "orange", "yellow")),
 )
 """All named families."""
 
