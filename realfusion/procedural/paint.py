@@ -200,6 +200,21 @@ def mottled(rng: np.random.Generator, first: Array, second: Array) -> Paint:
     return paint
 
 
+def grainy(rng: np.random.Generator, first: Array, second: Array) -> Paint:
+    """A grain of many waves without a direction (stone, fur, crust)."""
+    lengths = rng.uniform(6.0, 26.0, (14, 1))
+    waves = (rng.normal(size=(14, 3)) * lengths).astype(np.float32)
+    phases = rng.uniform(0, 6.3, 14).astype(np.float32)
+    depth = rng.uniform(0.04, 0.16)
+    tint = first + rng.uniform(0.0, 0.25) * (second - first)
+
+    def paint(points: Array) -> Array:
+        value = np.sin(points @ waves.T + phases).sum(axis=1, keepdims=True) * 0.38
+        return np.clip(tint * (1.0 + depth * value), 0, 1).astype(np.float32)
+
+    return paint
+
+
 PATTERNS = (stripes, two_tone, band, checks, spots, panels, cloudy, gradient, mottled)
 """Patterns of two colours, each ``(rng, first, second) -> Paint``."""
 

@@ -6,14 +6,14 @@ import numpy as np
 
 from realfusion.procedural.builder import Builder, Vector
 from realfusion.procedural.families.creatures import eyes
-from realfusion.procedural.paint import Paint, halves, mottled, panels, spots
+from realfusion.procedural.paint import Paint, grainy, halves, panels, spots
 
 
 def coat(b: Builder) -> None:
     """Gives the main paint a grain, a pale belly or leaves it as it is."""
     draw = b.rng.random()
     if draw < 0.25:
-        b.main = mottled(b.rng, b.primary_colour, b.secondary_colour)
+        b.main = grainy(b.rng, b.primary_colour, b.secondary_colour)
     elif draw < 0.5:
         level = b.u(-0.5, -0.1)
         up = (0, 1, 0)
@@ -127,7 +127,7 @@ def lion(b: Builder) -> None:
     head, root = trunk(b, _pose(b), b.u(0.16, 0.22), b.main)
     size = b.u(0.16, 0.21)
     if b.chance(0.85):
-        mane = mottled(b.rng, b.secondary_colour, b.primary_colour)
+        mane = grainy(b.rng, b.secondary_colour, b.primary_colour)
         full = size * b.u(1.4, 1.8)
         b.ellipsoid(mane, np.add(head, (0, -0.03, -0.1)), (full, full * 1.1, 0.2))
         if b.chance(0.5):

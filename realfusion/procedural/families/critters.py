@@ -7,7 +7,7 @@ import numpy as np
 from realfusion.procedural.builder import Builder
 from realfusion.procedural.families.beasts import coat, side_eyes
 from realfusion.procedural.families.creatures import eyes
-from realfusion.procedural.paint import Array, Paint, blend, mottled, spots
+from realfusion.procedural.paint import Array, Paint, blend, grainy, spots
 
 
 def owl(b: Builder) -> None:
@@ -15,7 +15,7 @@ def owl(b: Builder) -> None:
     coat(b)
     wide, tall = b.u(0.24, 0.34), b.u(0.34, 0.46)
     b.ellipsoid(b.main, (0, 0, 0), (wide, tall, wide * 0.85), squareness=(0.8, 1))
-    chest = mottled(b.rng, b.secondary_colour, b.primary_colour)
+    chest = grainy(b.rng, b.secondary_colour, b.primary_colour)
     front = wide * 0.85
     b.ellipsoid(chest, (0, -0.1, 0.1), (wide * 0.8, tall * 0.75, front * 0.82))
     head, size = np.array([0, tall * b.u(0.8, 1.0), 0.02]), wide * b.u(0.75, 0.95)

@@ -8,8 +8,8 @@ from realfusion.procedural.builder import Builder, Vector
 from realfusion.procedural.families.creatures import eyes
 from realfusion.procedural.paint import (
     Paint,
+    grainy,
     halves,
-    mottled,
 )
 
 
@@ -185,7 +185,7 @@ def toy_soldier(b: Builder) -> None:
 def seated_statue(b: Builder) -> None:
     """A meditating or thinking figure on a plinth, of one material."""
     if b.chance(0.5):
-        b.main = mottled(b.rng, b.primary_colour, b.secondary_colour)
+        b.main = grainy(b.rng, b.primary_colour, b.secondary_colour)
     wide = b.u(0.2, 0.28)
     lean = b.u(-4, 14)
     b.ellipsoid(b.main, (0, 0, 0), (wide, 0.3, wide * 0.72), rotate=(lean, 0, 0))
@@ -203,6 +203,7 @@ def seated_statue(b: Builder) -> None:
     b.ellipsoid(locks, np.add(head, (0, 0.05, -0.03)), (size * 0.95, size, size * 0.95))
     if b.chance(0.5):
         b.sphere(locks, np.add(head, (0, size * 1.15, -0.02)), size * 0.4)
+    hand: Vector
     if b.chance(0.6):
         for side in (-1, 1):
             knee = (side * (wide + 0.2), -0.24, 0.12)
@@ -227,7 +228,7 @@ def seated_statue(b: Builder) -> None:
             b.ellipsoid(
                 b.main, (side * 0.15, -0.6, 0.4), (0.07, 0.04, 0.13), segments=8
             )
-            hand: Vector = np.add(knee, (0, 0.1, -0.04))
+            hand = np.add(knee, (0, 0.1, -0.04))
             if side == 1 and b.chance(0.5):
                 hand = np.add(head, (0.05, -size, size * 0.7))
             elbow = (side * (wide + 0.08), -0.04, 0.14)

@@ -79,8 +79,12 @@ def _grazer(
         frill = np.add(head, (0, 0.1, -0.05))
         b.ellipsoid(b.detail, frill, (0.3, 0.26, 0.05), rotate=(-25, 0, 0))
         white = b.colour("white")
-        for lean, rise, z in ((-0.08, 0.12, 0.12), (0.08, 0.12, 0.12), (0, 0.06, 0.22)):
-            horn = np.add(head, (lean, rise, z))
+        for lean, rise, front in (
+            (-0.08, 0.12, 0.1),
+            (0.08, 0.12, 0.1),
+            (0, 0.06, 0.2),
+        ):
+            horn = np.add(head, (lean, rise, front))
             tip = np.add(horn, (lean, 0.12, 0.14))
             b.tube(white, [horn, tip], [0.035, 0.008])
         return []

@@ -202,13 +202,14 @@ def rocking_horse(b: Builder) -> None:
                 ]
             )
             b.tube(b.detail, path, 0.04)
-        for z in (-0.3, 0.3):
-            b.tube(b.detail, [(-0.16, low + 0.04, z), (0.16, low + 0.04, z)], 0.035)
+        for bar in (-0.3, 0.3):
+            ends = [(-0.16, low + 0.04, bar), (0.16, low + 0.04, bar)]
+            b.tube(b.detail, ends, 0.035)
     else:
         b.box(b.detail, (0, low, 0.02), (0.24, 0.04, 0.5))
         for side in (-1, 1):
-            for z in (-0.36, 0.4):
-                place = (side * 0.27, low - 0.06, z)
+            for axle in (-0.36, 0.4):
+                place = (side * 0.27, low - 0.06, axle)
                 b.cylinder(
                     b.colour("red"), place, 0.12, 0.06, rotate=(0, 0, 90), segments=14
                 )
