@@ -11,9 +11,33 @@ from realfusion.procedural.families.catalogue import (
     Family,
 )
 from realfusion.procedural.objects import generate_object
-from realfusion.procedural.render import Light, ObjectView, render_views
+from realfusion.procedural.render import (
+    Light,
+    ObjectView,
+    render_occupancy,
+    render_views,
+)
 
 EVERY_FAMILY = FAMILIES + ABSTRACT_FAMILIES
+SOLID_MODULES = (
+    "beasts",
+    "buildings",
+    "crafts",
+    "critters",
+    "figures",
+    "food",
+    "instruments",
+    "meals",
+    "outdoors",
+    "reptiles",
+    "rides",
+    "toys",
+)
+SOLID_FAMILIES = [
+    family
+    for family in FAMILIES
+    if family.build.__module__.rpartition(".")[2] in SOLID_MODULES
+]
 
 
 @pytest.mark.parametrize("family", EVERY_FAMILY, ids=lambda family: family.name)
@@ -33,6 +57,18 @@ def test_every_family_makes_sound_meshes(family: Family) -> None:
         )
         share = image[0, ..., 3].mean()
         assert 0.02 < share < 0.9
+
+
+@pytest.mark.parametrize("family", SOLID_FAMILIES, ids=lambda family: family.name)
+def test_there_is_matter_behind_the_pixels_of_solid_families(family: Family) -> None:
+    views = [
+        ObjectView(azimuth_deg=35, elevation_deg=20),
+        ObjectView(azimuth_deg=200, elevation_deg=20),
+    ]
+    mesh = generate_object(3, family=family).mesh
+    is_covered = render_views(mesh, views, Light(), size=32)[..., 3] > 0.99
+    is_filled = render_occupancy(mesh, views, size=32, extent=0.62) > 0
+    assert is_filled[is_covered].mean() > 0.93
 
 
 def test_there_are_enough_families_with_distinct_names() -> None:
