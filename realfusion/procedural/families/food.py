@@ -383,7 +383,7 @@ def melon(b: Builder) -> None:
         (flesh, 0.86, 1.04),
     ):
         wedge = np.column_stack([np.cos(arc), np.sin(arc)]) * size * share * 1.2
-        b.prism(paint, wedge, thick * deep)
+        b.prism(paint, wedge, thick * deep, (0, 0.15 * (deep - 1), 0))
     for k in range(6):
         for z in (-1, 1):
             angle = -0.5 - 0.42 * k

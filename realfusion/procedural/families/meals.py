@@ -15,6 +15,7 @@ def bread(b: Builder) -> None:
     kind = int(b.rng.integers(3))
     if kind == 0:
         wide, high = b.u(0.42, 0.52), b.u(0.26, 0.38)
+        low = -high * 0.96
         b.ellipsoid(
             crust, (0, 0, 0), (wide, high, wide * b.u(0.8, 1.0)), squareness=(0.7, 1)
         )
@@ -23,7 +24,7 @@ def bread(b: Builder) -> None:
             b.box(crumb, (0, high * 0.97, 0), cross, rotate=(0, turn, 0))
     elif kind == 1:
         long, wide, cuts = b.u(0.6, 0.8), b.u(0.11, 0.2), int(b.rng.integers(3, 6))
-        half = (long, wide * 0.8, wide)
+        half, low = (long, wide * 0.8, wide), -wide * 0.76
         b.ellipsoid(crust, (0, 0, 0), half, squareness=(0.8, 0.7), segments=22)
         cut = (0.04, 0.03, wide * 0.75)
         for x in np.linspace(-0.62, 0.62, cuts) * long:
@@ -31,6 +32,7 @@ def bread(b: Builder) -> None:
             b.ellipsoid(crumb, middle, cut, rotate=(0, 35, 0), segments=8)
     else:
         wide, high, long = b.u(0.22, 0.3), b.u(0.2, 0.28), b.u(0.3, 0.45)
+        low = -high
         angle = np.linspace(0, np.pi, 9)
         dome = np.column_stack(
             [np.cos(angle) * wide * 1.1, np.sin(angle) * high * 0.6 + high * 0.5]
@@ -42,7 +44,7 @@ def bread(b: Builder) -> None:
             place = (b.u(-0.03, 0.03), 0, long + 0.02 + 0.12 * k)
             b.prism(crust, outline, 0.07, place)
             b.prism(crumb, outline * 0.93, 0.08, place)
-    plate(b, -0.3, 0.8)
+    plate(b, low, 0.8)
 
 
 def hot_dog(b: Builder) -> None:
@@ -186,12 +188,12 @@ def corn(b: Builder) -> None:
 
 
 def sushi(b: Builder) -> None:
-    """One to three pieces of sushi: rolls or fish on rice."""
+    """One to four pieces of sushi: rolls or fish on rice."""
     white = b.colour("white")
     rice = grainy(
         b.rng, np.array([0.93, 0.92, 0.88], np.float32), b.secondary_colour * 0.1
     )
-    black, number = b.colour("black"), int(b.rng.integers(1, 4))
+    black, number = b.colour("black"), int(b.rng.integers(1, 5))
     salmon = b.main if b.chance(0.4) else b.colour("orange")
     for k in range(number):
         x = (k - (number - 1) / 2) * 0.52
@@ -230,12 +232,12 @@ def sushi(b: Builder) -> None:
             if b.chance(0.4):
                 b.box(black, (x, 0.15, 0), (0.195, 0.16, 0.05))
     if b.chance(0.5):
-        b.box(b.detail, (0, -0.05, 0), (number * 0.28 + 0.15, 0.05, 0.45))
+        b.box(b.detail, (0, -0.05, 0), (number * 0.28 + 0.15, 0.05, 0.52))
     if b.chance(0.3):
-        for z in (0.5, 0.56):
+        for z in (0.41, 0.47):
             b.tube(
                 b.colour("brown"),
-                [(-0.6, 0.03, z), (0.6, 0.03, z + 0.04)],
+                [(-0.6, 0.02, z), (0.6, 0.02, z + 0.02)],
                 [0.02, 0.012],
             )
 
