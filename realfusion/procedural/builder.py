@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realfusion.procedural.paint import Array, Paint, colour_near, plain, random_pattern
+from realfusion.procedural.unit_shapes import (
+    cross_rows,
+    quad_grid,
+    unit_box,
+    unit_superquadric,
+    with_creases,
+)
 
 Vector: TypeAlias = Sequence[float] | NDArray[Any]
 """Three numbers: x, y, z."""
 Points: TypeAlias = Sequence[Vector] | NDArray[Any]
 """A list of points."""
-
-_SHARP_COSINE = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,29 +68,6 @@ def vertex_normals(vertices: Array, faces: NDArray[np.int32]) -> Array:
                 faces[:, corner], face_normals[:, axis], len(vertices)
             )
     return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
-
-
-def quad_grid(num_u: int, num_v: int) -> NDArray[np.int32]:
-    """Triangles of a grid that is closed along u; vertex index u * num_v + v."""
-    u = np.arange(num_u)[:, None]
-    v = np.arange(num_v - 1)[None]
-    a, b = u * num_v + v, (u + 1) % num_u * num_v + v
-    halves = [np.stack([a, b, b + 1], -1), np.stack([a, b + 1, a + 1], -1)]
-    return np.stack(halves, 2).reshape(-1, 3).astype(np.int32)
-
-
-def _signed_power(value: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
-    return np.sign(value) * np.abs(value) ** exponent
-
-
-def with_creases(profile: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Doubles the corners of a profile, so that smooth normals keep its edges."""
-    steps = np.diff(profile, axis=0)
-    steps /= np.linalg.norm(steps, axis=1, keepdims=True) + 1e-9
-    sharp = (steps[1:] * steps[:-1]).sum(axis=1) < _SHARP_COSINE
-    repeats = np.ones(len(profile), int)
-    repeats[1:-1] += sharp
-    return np.repeat(profile, repeats, axis=0)
 
 
 class Builder:
@@ -145,7 +127,9 @@ class Builder:
         if paint not in self._paints:
             self._paints.append(paint)
         self._own.append(points / (np.abs(points).max() + 1e-9))
-        self._vertices.append(points @ rotation_matrix(rotate).T + np.asarray(centre))
+        if any(rotate):
+            points = points @ rotation_matrix(rotate).T
+        self._vertices.append(points + np.asarray(centre))
         self._faces.append(np.asarray(faces, np.int32) + self._count)
         index = self._paints.index(paint)
         self._face_paint.append(np.full(len(faces), index, np.int32))
@@ -162,18 +146,7 @@ class Builder:
         segments: int = 18,
     ) -> None:
         """A superquadric; ``squareness`` (vertical, horizontal): 1 round, 0.2 boxy."""
-        around = np.linspace(0, 2 * np.pi, segments, endpoint=False)[:, None]
-        up = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 3)[None]
-        vertical, horizontal = squareness
-        ring = _signed_power(np.cos(up), vertical)
-        unit = np.stack(
-            [
-                ring * _signed_power(np.sin(around), horizontal),
-                _signed_power(np.sin(up), vertical) + 0 * around,
-                ring * _signed_power(np.cos(around), horizontal),
-            ],
-            axis=-1,
-        ).reshape(-1, 3)
+        unit = unit_superquadric(segments, *squareness)
         grid = quad_grid(segments, segments // 2 + 3)
         self.add(unit * np.asarray(radii), grid, paint, centre, rotate)
 
@@ -192,21 +165,10 @@ class Builder:
         taper: float = 1.0,
     ) -> None:
         """A box by its half extents; ``taper`` scales its top."""
-        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], float)
-        points: list[NDArray[np.float64]] = []
-        faces = []
-        for axis in range(3):
-            for sign in (-1.0, 1.0):
-                side = np.zeros((4, 3))
-                side[:, axis] = sign
-                side[:, (axis + 1) % 3] = corners[:, 0]
-                side[:, (axis + 2) % 3] = corners[:, 1]
-                faces.append(np.array([[0, 1, 2], [0, 2, 3]]) + 4 * len(points))
-                points.append(side)
-        vertices = np.concatenate(points)
+        corners, faces = unit_box()
+        vertices = corners.copy()
         vertices[vertices[:, 1] > 0] *= (taper, 1, taper)
-        faces_all = np.concatenate(faces)
-        self.add(vertices * np.asarray(half), faces_all, paint, centre, rotate)
+        self.add(vertices * np.asarray(half), faces, paint, centre, rotate)
 
     def lathe(
         self,
@@ -259,9 +221,9 @@ class Builder:
         tangent = np.gradient(path[1:-1], axis=0)
         tangent = np.concatenate([tangent[:1], tangent, tangent[-1:]])
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-9
-        across = np.cross(tangent, (0.31, 0.93, 0.17))
+        across = cross_rows(tangent, np.array([0.31, 0.93, 0.17]))
         across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
-        upward = np.cross(tangent, across)
+        upward = cross_rows(tangent, across)
         angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)[:, None, None]
         ring = np.cos(angle) * across[None] + np.sin(angle) * upward[None]
         vertices = (path[None] + radii[None, :, None] * ring).reshape(-1, 3)

@@ -6,7 +6,7 @@ by its largest half extent, so that they lie in [-1, 1] with +y up and +z to the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -80,16 +80,27 @@ def stripes(rng: np.random.Generator, first: Array, second: Array) -> Paint:
     return paint
 
 
-def two_tone(rng: np.random.Generator, first: Array, second: Array) -> Paint:
-    """One colour on each side of a plane."""
-    direction, level = random_direction(rng), rng.uniform(-0.45, 0.45)
-    softness = rng.choice([2.0, 25.0])
+def halves(
+    first: Array,
+    second: Array,
+    direction: Sequence[float] | Array,
+    level: float = 0.0,
+    softness: float = 25.0,
+) -> Paint:
+    """``second`` where a point lies beyond ``level`` along a direction."""
+    normal = np.asarray(direction, np.float32)
 
     def paint(points: Array) -> Array:
-        distance = points @ direction - level
+        distance = points @ normal - level
         return blend(np.clip(0.5 + softness * distance, 0, 1), first, second)
 
     return paint
+
+
+def two_tone(rng: np.random.Generator, first: Array, second: Array) -> Paint:
+    """One colour on each side of a plane."""
+    direction, level = random_direction(rng), rng.uniform(-0.45, 0.45)
+    return halves(first, second, direction, level, rng.choice([2.0, 25.0]))
 
 
 def band(rng: np.random.Generator, first: Array, second: Array) -> Paint:
@@ -184,6 +195,21 @@ def mottled(rng: np.random.Generator, first: Array, second: Array) -> Paint:
 
     def paint(points: Array) -> Array:
         value = np.sin(points @ waves.T).sum(axis=1, keepdims=True) * 0.5
+        return np.clip(tint * (1.0 + depth * value), 0, 1).astype(np.float32)
+
+    return paint
+
+
+def grainy(rng: np.random.Generator, first: Array, second: Array) -> Paint:
+    """A grain of many waves without a direction (stone, fur, crust)."""
+    lengths = rng.uniform(6.0, 26.0, (14, 1))
+    waves = (rng.normal(size=(14, 3)) * lengths).astype(np.float32)
+    phases = rng.uniform(0, 6.3, 14).astype(np.float32)
+    depth = rng.uniform(0.04, 0.16)
+    tint = first + rng.uniform(0.0, 0.25) * (second - first)
+
+    def paint(points: Array) -> Array:
+        value = np.sin(points @ waves.T + phases).sum(axis=1, keepdims=True) * 0.38
         return np.clip(tint * (1.0 + depth * value), 0, 1).astype(np.float32)
 
     return paint

@@ -14,7 +14,12 @@ from realfusion.procedural.families.catalogue import (
     Family,
 )
 from realfusion.procedural.objects import generate_object
-from realfusion.procedural.render import Light, ObjectView, render_views
+from realfusion.procedural.render import (
+    Light,
+    ObjectView,
+    render_occupancy,
+    render_views,
+)
 
 EVERY_FAMILY = FAMILIES + ABSTRACT_FAMILIES
 
@@ -48,9 +53,21 @@ def test_every_family_fills_the_same_space_from_every_side(
         assert max(volumes) - min(volumes) < 0.15 * max(volumes)
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_there_is_matter_behind_the_pixels_of_every_family(family: Family) -> None:
+    views = [
+        ObjectView(azimuth_deg=35, elevation_deg=20),
+        ObjectView(azimuth_deg=200, elevation_deg=20),
+    ]
+    mesh = generate_object(3, family=family).mesh
+    is_covered = render_views(mesh, views, Light(), size=32)[..., 3] > 0.99
+    is_filled = render_occupancy(mesh, views, size=32, extent=0.62) > 0
+    assert is_filled[is_covered].mean() > 0.93
+
+
 def test_there_are_enough_families_with_distinct_names() -> None:
     names = [family.name for family in EVERY_FAMILY]
-    assert len(FAMILIES) >= 60
+    assert len(FAMILIES) >= 200
     assert len(set(names)) == len(names)
 
 

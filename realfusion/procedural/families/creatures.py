@@ -8,7 +8,8 @@ from realfusion.procedural.builder import Builder
 from realfusion.procedural.paint import Paint
 
 
-def _eyes(b: Builder, apart: float, y: float, z: float, size: float = 0.04) -> None:
+def eyes(b: Builder, apart: float, y: float, z: float, size: float = 0.04) -> None:
+    """Two eyes that look to the front; they stand ``apart`` from the middle."""
     white, black = b.colour("white"), b.colour("black")
     for side in (-1, 1):
         if b.chance(0.6):
@@ -42,7 +43,7 @@ def dog(b: Builder) -> None:
         b.detail, np.add(head, (0, -0.05, 0.17)), (0.09, 0.07, 0.13), segments=12
     )
     b.sphere(b.colour("black"), np.add(head, (0, -0.02, 0.3)), 0.035)
-    _eyes(b, 0.08, head[1] + 0.06, head[2] + 0.15, 0.03)
+    eyes(b, 0.08, head[1] + 0.06, head[2] + 0.15, 0.03)
     for side in (-1, 1):
         b.ellipsoid(
             b.detail,
@@ -61,7 +62,7 @@ def cat(b: Builder) -> None:
     b.ellipsoid(
         b.detail, np.add(head, (0, -0.05, 0.14)), (0.09, 0.06, 0.06), segments=12
     )
-    _eyes(b, 0.08, head[1] + 0.05, head[2] + 0.13, 0.03)
+    eyes(b, 0.08, head[1] + 0.05, head[2] + 0.13, 0.03)
     for side in (-1, 1):
         b.cylinder(
             b.detail,
@@ -90,7 +91,7 @@ def sitting_cat(b: Builder) -> None:
     b.ellipsoid(
         b.detail, np.add(head, (0, -0.06, 0.16)), (0.08, 0.06, 0.07), segments=12
     )
-    _eyes(b, 0.09, head[1] + 0.04, head[2] + 0.15, 0.03)
+    eyes(b, 0.09, head[1] + 0.04, head[2] + 0.15, 0.03)
     for side in (-1, 1):
         b.cylinder(
             b.main,
@@ -128,7 +129,7 @@ def cow(b: Builder) -> None:
         (0.11, 0.09, 0.08),
         segments=12,
     )
-    _eyes(b, 0.1, head[1] + 0.06, head[2] + 0.1, 0.03)
+    eyes(b, 0.1, head[1] + 0.06, head[2] + 0.1, 0.03)
     for side in (-1, 1):
         start = np.add(head, (side * 0.08, 0.12, -0.02))
         b.tube(
@@ -157,7 +158,7 @@ def horse(b: Builder) -> None:
     b.tube(b.detail, mane, 0.07)
     tail = [(0, 0.1, -long * 0.95), (0, 0.05, -long * 1.2), (0, -0.3, -long * 1.25)]
     b.tube(b.detail, tail, [0.04, 0.07, 0.04])
-    _eyes(b, 0.09, 0.53, long * 1.2, 0.025)
+    eyes(b, 0.09, 0.53, long * 1.2, 0.025)
 
 
 def elephant(b: Builder) -> None:
@@ -178,7 +179,7 @@ def elephant(b: Builder) -> None:
         [(0, 0, 0.15), (0, -0.1, 0.3), (swing, -0.3, 0.34), (swing, -0.42, 0.42)]
     )
     b.tube(b.main, path + head, [0.08, 0.07, 0.05, 0.04])
-    _eyes(b, 0.11, head[1] + 0.05, head[2] + 0.16, 0.025)
+    eyes(b, 0.11, head[1] + 0.05, head[2] + 0.16, 0.025)
     b.tube(b.main, [(0, 0.05, -long * 0.95), (0, -0.1, -long * 1.1)], 0.02)
 
 
@@ -189,7 +190,7 @@ def pig(b: Builder) -> None:
     _four_legs(b, b.main, 0.36, 0.09, radius + 0.1)
     snout = radius * 1.35
     b.cylinder(b.detail, (0, 0.02, snout), 0.12, 0.14, rotate=(90, 0, 0), segments=12)
-    _eyes(b, 0.14, 0.16, snout * 0.82, 0.03)
+    eyes(b, 0.14, 0.16, snout * 0.82, 0.03)
     for side in (-1, 1):
         b.cylinder(
             b.detail,
@@ -212,7 +213,7 @@ def duck(b: Builder) -> None:
     b.ellipsoid(
         b.detail, np.add(head, (0, -0.03, size)), (0.11, 0.04, 0.15), segments=12
     )
-    _eyes(b, 0.1, head[1] + 0.07, head[2] + size * 0.7, 0.035)
+    eyes(b, 0.1, head[1] + 0.07, head[2] + size * 0.7, 0.035)
     b.ellipsoid(b.main, (0, 0.08, -long * 0.95), (0.14, 0.07, 0.2), rotate=(35, 0, 0))
     for side in (-1, 1):
         wing = b.detail if b.chance(0.3) else b.main
@@ -226,7 +227,7 @@ def bird(b: Builder) -> None:
     b.cylinder(
         b.colour("orange"), (0, 0.28, 0.4), 0.05, 0.16, top=0.005, rotate=(90, 0, 0)
     )
-    _eyes(b, 0.1, 0.35, 0.31, 0.03)
+    eyes(b, 0.1, 0.35, 0.31, 0.03)
     b.ellipsoid(b.detail, (0, -0.25, -0.35), (0.1, 0.03, 0.26), rotate=(-40, 0, 0))
     for side in (-1, 1):
         b.ellipsoid(
@@ -267,7 +268,7 @@ def teddy_bear(b: Builder) -> None:
     b.ellipsoid(b.main, (0, 0.32, 0), (0.27, 0.25, 0.25))
     b.ellipsoid(b.detail, (0, 0.26, 0.22), (0.11, 0.09, 0.1), segments=12)
     b.ellipsoid(b.colour("black"), (0, 0.29, 0.32), (0.04, 0.03, 0.03), segments=8)
-    _eyes(b, 0.1, 0.38, 0.2, 0.03)
+    eyes(b, 0.1, 0.38, 0.2, 0.03)
     lift = b.u(-40, 60)
     for side in (-1, 1):
         b.ellipsoid(b.main, (side * 0.23, 0.52, 0), (0.1, 0.1, 0.07), segments=12)
@@ -285,7 +286,7 @@ def rabbit(b: Builder) -> None:
     """A sitting rabbit with long ears."""
     b.ellipsoid(b.main, (0, -0.2, -0.05), (0.26, 0.3, 0.34))
     b.ellipsoid(b.main, (0, 0.22, 0.18), (0.19, 0.18, 0.2))
-    _eyes(b, 0.11, 0.27, 0.32, 0.03)
+    eyes(b, 0.11, 0.27, 0.32, 0.03)
     b.sphere(b.colour("pink"), (0, 0.2, 0.38), 0.03)
     for side in (-1, 1):
         b.ellipsoid(
@@ -303,7 +304,7 @@ def turtle(b: Builder) -> None:
     b.ellipsoid(b.main, (0, 0.02, 0), (0.42, b.u(0.2, 0.36), 0.5))
     b.ellipsoid(b.detail, (0, -0.06, 0), (0.44, 0.08, 0.52))
     b.ellipsoid(b.detail, (0, 0.04, 0.62), (0.14, 0.13, 0.17))
-    _eyes(b, 0.08, 0.1, 0.72, 0.03)
+    eyes(b, 0.08, 0.1, 0.72, 0.03)
     for x in (-1, 1):
         for z in (-1, 1):
             foot = (x * 0.38, -0.12, z * 0.34)
@@ -350,7 +351,7 @@ def robot(b: Builder) -> None:
     b.box(b.detail, (0, 0.4, 0), (wide * 0.75, 0.15, 0.16))
     b.cylinder(b.colour("black"), (0, 0.62, 0), 0.015, 0.16, segments=6)
     b.sphere(b.main, (b.u(-0.1, 0.1), 0.72, 0), 0.05)
-    _eyes(b, wide * 0.35, 0.43, 0.16, 0.04)
+    eyes(b, wide * 0.35, 0.43, 0.16, 0.04)
     b.box(b.colour("black"), (0, 0.31, 0.16), (wide * 0.4, 0.025, 0.01))
     b.box(b.detail, (b.u(-0.05, 0.05), 0, 0.18), (wide * 0.6, 0.12, 0.01))
     for side in (-1, 1):
@@ -366,7 +367,7 @@ def person(b: Builder) -> None:
     hair = b.colour(str(b.rng.choice(["black", "brown", "yellow", "red"])))
     b.sphere(skin, (0, 0.55, 0), 0.16)
     b.ellipsoid(hair, (0, 0.6, -0.04), (0.18, 0.15, 0.16))
-    _eyes(b, 0.06, 0.56, 0.13, 0.022)
+    eyes(b, 0.06, 0.56, 0.13, 0.022)
     if b.chance(0.5):
         b.cylinder(b.main, (0, 0.1, 0), b.u(0.26, 0.4), 0.7, top=0.13)
     else:
@@ -396,6 +397,6 @@ def bust(b: Builder) -> None:
     b.ellipsoid(b.main, (0, 0.12, 0.26), (0.08, 0.02, 0.03), segments=10)
     for side in (-1, 1):
         b.ellipsoid(b.main, (side * 0.21, 0.25, 0.03), (0.03, 0.07, 0.05), segments=10)
-    _eyes(b, 0.08, 0.31, 0.24, 0.025)
+    eyes(b, 0.08, 0.31, 0.24, 0.025)
     hair = b.main if b.chance(0.5) else b.detail
     b.ellipsoid(hair, (0, 0.36, -0.03), (0.23, 0.24, 0.24))

@@ -6,13 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from realfusion.procedural.builder import (
-    Builder,
-    Points,
-    Vector,
-    quad_grid,
-    with_creases,
-)
+from realfusion.procedural.builder import Builder, Points, Vector
 from realfusion.procedural.paint import (
     Array,
     Paint,
@@ -21,6 +15,7 @@ from realfusion.procedural.paint import (
     plain,
     random_artwork,
 )
+from realfusion.procedural.unit_shapes import quad_grid, with_creases
 
 
 def printed(b: Builder, *, share: float = 0.5) -> None:

@@ -8,7 +8,8 @@ from realfusion.procedural.builder import Builder
 from realfusion.procedural.paint import picture, random_artwork
 
 
-def _wheels(b: Builder, along: list[float], half: float, y: float, size: float) -> None:
+def wheels(b: Builder, along: list[float], half: float, y: float, size: float) -> None:
+    """Pairs of wheels with hubs at the places ``along`` z."""
     tyre, hub = b.colour("black"), b.colour("gray")
     for z in along:
         for side in (-1, 1):
@@ -50,7 +51,7 @@ def car(b: Builder) -> None:
     b.ellipsoid(
         glass, top, (wide * 0.92, 0.12, long * size * 0.7), squareness=(0.4, 0.35)
     )
-    _wheels(b, [-long * 0.58, long * 0.58], wide, -0.24, b.u(0.12, 0.18))
+    wheels(b, [-long * 0.58, long * 0.58], wide, -0.24, b.u(0.12, 0.18))
     _lights(b, wide * 0.65, -0.06, long * 0.97, -long * 0.97)
 
 
@@ -71,7 +72,7 @@ def truck(b: Builder) -> None:
             load, (0, 0.12, -long * 0.3), wide * 0.9, long * 1.15, rotate=(90, 0, 0)
         )
     b.box(b.colour("black"), (0, -0.22, 0), (wide * 0.8, 0.06, long * 0.85))
-    _wheels(b, [-long * 0.6, -long * 0.2, long * 0.6], wide, -0.28, 0.15)
+    wheels(b, [-long * 0.6, -long * 0.2, long * 0.6], wide, -0.28, 0.15)
     _lights(b, wide * 0.65, -0.1, cab + 0.25, -long * 0.9)
 
 
@@ -85,7 +86,7 @@ def bus(b: Builder) -> None:
     b.box(glass, (0, 0.14, long * 0.98), (wide * 0.8, 0.13, 0.03))
     b.box(b.detail, (0, -0.1, 0), (wide * 1.01, 0.05, long * 0.99))
     b.box(b.colour("gray"), (wide, -0.05, long * 0.5), (0.03, 0.2, 0.08))
-    _wheels(b, [-long * 0.6, long * 0.6], wide, -0.26, 0.14)
+    wheels(b, [-long * 0.6, long * 0.6], wide, -0.26, 0.14)
     _lights(b, wide * 0.7, -0.12, long * 0.98, -long * 0.98)
 
 
@@ -99,7 +100,7 @@ def train(b: Builder) -> None:
     b.sphere(b.colour("yellow"), (0, 0.29, 0.1), 0.1)
     b.sphere(b.colour("yellow"), (0, 0.1, long * 0.92), 0.08)
     b.box(b.colour("red"), (0, -0.2, 0), (0.26, 0.07, long))
-    _wheels(b, [-long * 0.7, 0.0, long * 0.6], 0.27, -0.28, b.u(0.13, 0.2))
+    wheels(b, [-long * 0.7, 0.0, long * 0.6], 0.27, -0.28, b.u(0.13, 0.2))
 
 
 def airplane(b: Builder) -> None:
