@@ -71,6 +71,27 @@ def test_memory_that_runs_out_costs_no_step_and_names_the_flag(
     assert metrics_of(args)["clipped_latents"] == 0
 
 
+def test_steps_left_out_for_the_loss_scale_are_told(
+    args: list[str], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_main(args) == 0
+    assert "skipped_steps" not in metrics_of(args)
+    encode = StableDiffusionPrior.encode
+    monkeypatch.setattr(
+        StableDiffusionPrior,
+        "encode",
+        lambda self, images: encode(self, images.half().float()),
+    )
+    flags = "--reconstruction.optimizer.loss-scaling dynamic --overwrite"
+    weight = "--reconstruction.objective.prior.initial 1e6"
+    assert run_main([*args, *flags.split(), *weight.split()]) == 0
+    metrics = metrics_of(args)
+    assert 1 <= metrics["skipped_steps"] <= 4
+    assert metrics["loss_scale"] == 2.0 ** (16 - metrics["skipped_steps"])
+    told = f"{metrics['skipped_steps']} steps were left out"
+    assert told in "".join(capsys.readouterr())
+
+
 def test_memory_that_runs_out_before_the_first_step_is_one_line(
     args: list[str], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
