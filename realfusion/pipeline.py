@@ -239,7 +239,7 @@ def reconstruct(
     if clipped := figures.get("clipped_latents"):
         listener.note(f"{clipped} latent values were clipped before the prior saw them")
     if skipped := state.loss_scale.figures().get("skipped_steps"):
-        listener.note(f"{skipped} steps were left out, their gradients overflowed")
+        listener.note(f"steps left out because a gradient overflowed: {skipped}")
     if index is None or index.step < state.step:
         save()
         if options.preview_interval and not _is_due(

@@ -203,13 +203,16 @@ class _RecordedGradient:
         def backward() -> Tensor:
             return torch.autograd.grad(live[0], self._values, self._grad_result)[0]
 
-        self._grad_result = torch.ones_like(forward())
+        with torch.no_grad():
+            self._grad_result = torch.ones_like(function(self._values))
 
         def both() -> Tensor:
             forward()
             return backward()
 
         recorder.warm_up(both)
+        # Nodes of the warm-up's stream must not be met again in a capture's.
+        live.clear()
         self._forward, self._result = recorder.record(forward)
         # Into the same memory, where the activations are.
         self._backward, self._grad_values = recorder.record(

@@ -105,7 +105,7 @@ def test_steps_left_out_for_the_loss_scale_are_told(
     metrics = metrics_of(args)
     assert 1 <= metrics["skipped_steps"] <= 4
     assert metrics["loss_scale"] == 2.0 ** (16 - metrics["skipped_steps"])
-    told = f"{metrics['skipped_steps']} steps were left out"
+    told = f"because a gradient overflowed: {metrics['skipped_steps']}"
     assert told in "".join(capsys.readouterr())
 
 

@@ -214,13 +214,3 @@ class TestOnCuda:
             (ours,) = torch.autograd.grad(result.sum(), values, retain_graph=True)
             (theirs,) = torch.autograd.grad(cube(values).sum(), values)
             assert torch.equal(ours, theirs)
-
-    def test_what_cannot_be_captured_runs_eagerly(self) -> None:
-        def waits(values: Tensor) -> Tensor:
-            return values * values.sum().item()
-
-        call = ReplayedCall("part", waits, CudaRecorder(torch.device("cuda")))
-        values = torch.rand(3, device="cuda")
-        with pytest.warns(UserWarning, match="could not be captured"):
-            assert torch.equal(call(values), waits(values))
-        assert torch.equal(call(values), waits(values))
