@@ -18,6 +18,8 @@ from realfusion.cameras.camera import Camera
 from realfusion.priors.arrangement import compile_networks
 from realfusion.priors.components import PrecisionName
 from realfusion.priors.config import FAST_INVERSION, Prompt
+from realfusion.priors.graphs import use_graphs
+from realfusion.priors.network_calls import call_encoder
 from realfusion.priors.random_weights import ModelShape, random_prior
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.priors.textual_inversion import invert
@@ -35,17 +37,20 @@ class Case:
         num_views: Views a step.
         is_compiled: By `torch.compile`.
         has_tiny_vae: TAESD's shape in the place of the autoencoder.
+        is_graphed: By CUDA graphs, where there is a CUDA device.
     """
 
     dtype: PrecisionName = "auto"
     num_views: int = 1
     is_compiled: bool = False
     has_tiny_vae: bool = False
+    is_graphed: bool = False
 
     @property
     def name(self) -> str:
         parts = [self.dtype, f"{self.num_views} view{'s' * (self.num_views > 1)}"]
         parts += ["compiled"] * self.is_compiled + ["tiny VAE"] * self.has_tiny_vae
+        parts += ["CUDA graphs"] * self.is_graphed
         return ", ".join(parts)
 
 
@@ -57,6 +62,8 @@ def make_prior(case: Case, shape: ModelShape, device: str) -> StableDiffusionPri
             prior.vae = _tiny_vae(prior)
     if case.is_compiled:
         compile_networks(prior)
+    if case.is_graphed:
+        use_graphs(prior)
     return prior
 
 
@@ -106,7 +113,7 @@ def bare_networks(prior: StableDiffusionPrior, num_views: int) -> Callable[[], N
     noisy, timesteps, context = _inputs(prior, 2 * num_views)
 
     def call() -> None:
-        latents = prior._encode_pixels(pixels)
+        latents = call_encoder(prior.vae, pixels)
         with torch.no_grad():
             prior.unet(noisy, timesteps, encoder_hidden_states=context)
         torch.autograd.grad(latents.sum(), pixels)

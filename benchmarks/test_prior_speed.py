@@ -36,6 +36,7 @@ CASES = (
     Case("float32", num_views=4),
     Case("float32", has_tiny_vae=True),
     Case("float32", is_compiled=True),
+    Case("float32", is_graphed=True),
 )
 BATCHES = (1, 4)
 
@@ -63,6 +64,8 @@ def time_beside_floor(
 def test_score_distillation(benchmark, device, synchronize, case, method):
     if case.is_compiled and device.type == "cpu":
         pytest.skip("compiling takes minutes on a CPU")
+    if case.is_graphed and device.type == "cpu":
+        pytest.skip("CUDA graphs need a CUDA device")
     prior = make_prior(case, shape_on(device), str(device))
     make = judgement if method == "ours" else bare_networks
     benchmark.group = f"judgement of views, {case.name}"

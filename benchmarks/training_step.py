@@ -138,13 +138,14 @@ def make_bench(
     most of whose samples are hidden behind others, and not fog.
     """
     photo = make_disc_photo(config, device)
-    state = TrainState(config, seed=0, device=device)
+    has_prior = prior is not None
+    state = TrainState(config, seed=0, device=device, has_prior=has_prior)
     judge = None
     if prior is not None:
         prompt = Prompt(subject="an object")
         judge = ScoreDistillation(prior, prompt, config.score_distillation)
     task = Task(photo, judge)
-    body = initial_body(photo, config.initial_shape, has_prior=prior is not None)
+    body = initial_body(photo, config.initial_shape, has_prior=has_prior)
     if body is not None:
         fit_initial_shape(
             state.scene.field,

@@ -147,6 +147,9 @@ class RunOptions:
     compile_prior: bool = False
     """Put the prior through torch.compile: a minute or more first, faster steps
     then."""
+    prior_cuda_graphs: bool = False
+    """Repeat the prior's networks by CUDA graphs, for more memory; with
+    `--compile-prior` torch.compile makes them."""
 
     def __post_init__(self) -> None:
         """Refuse intervals that lie in the past."""

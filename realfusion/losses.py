@@ -112,11 +112,11 @@ class _ClipGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         norm = torch.linalg.vector_norm(grad.float())
-        scale = (ctx.max_norm / norm.clamp(min=1e-12)).clamp(max=1.0)
+        scale = (norm.clamp(min=1e-12).reciprocal() * ctx.max_norm).clamp(max=1.0)
         return grad * scale.to(grad.dtype), None
 
 
-def clip_gradient(values: Tensor, max_norm: float) -> Tensor:
+def clip_gradient(values: Tensor, max_norm: float | Float[Tensor, ""]) -> Tensor:
     """The identity, whose backward pass shortens gradients longer than `max_norm`.
 
     Put on the input of one term it clips that term alone (the clipping of D-SDS put

@@ -170,7 +170,7 @@ def reconstruct(
         photo = prepare_photo(picture, size=size, camera=camera, device=device)
     index = read_index(folder.checkpoint)
     if index is None:
-        state = TrainState(config, seed=opened.config.seed, device=device)
+        state = _new_state(opened, device)
         history, before = History(), 0.0
         body = None
         if photo is not None:
@@ -212,6 +212,7 @@ def reconstruct(
             iterations_per_second=state.step / seconds,
             seconds={"reconstruction": seconds},
             recoveries=state.recoveries,
+            **state.loss_scale.figures(),
         )
         if prepared.prior is not None:
             update_metrics(folder, **prepared.prior.figures())
@@ -237,6 +238,8 @@ def reconstruct(
     figures = {} if prepared.prior is None else prepared.prior.figures()
     if clipped := figures.get("clipped_latents"):
         listener.note(f"{clipped} latent values were clipped before the prior saw them")
+    if skipped := state.loss_scale.figures().get("skipped_steps"):
+        listener.note(f"steps left out because a gradient overflowed: {skipped}")
     if index is None or index.step < state.step:
         save()
         if options.preview_interval and not _is_due(
@@ -270,7 +273,7 @@ def load_state(opened: OpenRun, device: torch.device) -> tuple[TrainState, Histo
             f"{folder.checkpoint} belongs to another image or other settings; delete "
             f"it to start anew"
         )
-    state = TrainState(config.reconstruction, seed=config.seed, device=device)
+    state = _new_state(opened, device)
     load_checkpoint(folder.checkpoint, state, index)
     state.scene.num_active_levels = active_levels(
         config.reconstruction.coarse_to_fine,
@@ -278,6 +281,17 @@ def load_state(opened: OpenRun, device: torch.device) -> tuple[TrainState, Histo
         state.step / config.reconstruction.iterations,
     )
     return state, index.history
+
+
+def _new_state(opened: OpenRun, device: torch.device) -> TrainState:
+    """The state a run begins with."""
+    config = opened.config
+    return TrainState(
+        config.reconstruction,
+        seed=config.seed,
+        device=device,
+        has_prior=config.prior != "none",
+    )
 
 
 def choose_device(name: str) -> torch.device:

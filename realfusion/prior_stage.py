@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from realfusion.priors.learned_embeds import LearnedToken
     from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
+NUM_WARM_UPS = 3
+"""Judgements before the first step: torch.compile with graphs compiles in the first,
+records in the second and replays from the third on."""
 TOKEN_SUFFIXES = (".safetensors", ".bin", ".pt")
 
 
@@ -136,7 +139,6 @@ def _remember(stage: _Stage, index: int, name: str, reason: str) -> None:
 
 def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     """A diffusion model that knows the object's token."""
-    from realfusion.priors.arrangement import compile_networks, warm_up
     from realfusion.priors.memory_estimate import describe_memory
     from realfusion.priors.score_distillation import ScoreDistillation
     from realfusion.priors.selection import resolve_prior
@@ -184,15 +186,40 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     if device.type == "cuda" or options.memory != "auto":
         num_sides = 3 if prompt.negative_guidance == "perpendicular" else 2
         listener.note(describe_memory(model, num_views, num_sides=num_sides))
-    if options.compile_prior:
-        listener.stage("compiling the prior")
-        compile_networks(model)
-        with explained(remedy):
-            warm_up(model, prompt, num_views)
+    with explained(remedy):
+        _speed_up(stage, model, prompt)
     settings = config.reconstruction.score_distillation
     if config.class_word is None and word is not None:
         prompt = replace(prompt, class_word=word)
     return ScoreDistillation(model, prompt, settings)
+
+
+def _speed_up(stage: _Stage, model: StableDiffusionPrior, prompt: Prompt) -> None:
+    """Compile the networks, or have graphs repeat them, as the options say."""
+    from realfusion.priors.arrangement import compile_networks, warm_up
+    from realfusion.priors.graphs import graphing_mode, use_graphs
+
+    options, listener = stage.options, stage.listener
+    wants_graphs, ways = options.prior_cuda_graphs, []
+    if options.compile_prior:
+        mode = graphing_mode(model) if wants_graphs else None
+        compile_networks(model, mode=mode)
+        ways.append("torch.compile")
+    if wants_graphs:
+        for reason in use_graphs(model):
+            listener.note(reason)
+        ways += [] if model.graphs is None else ["CUDA graphs"]
+    if not ways:
+        return
+    listener.stage("preparing the prior", NUM_WARM_UPS)
+    settings = stage.opened.config.reconstruction
+    started = time.perf_counter()
+    for done in range(NUM_WARM_UPS):
+        stop_if_asked(listener, "before the prior was prepared")
+        warm_up(model, prompt, settings.prior_views, settings.score_distillation)
+        seconds = time.perf_counter() - started
+        listener.advance(done + 1, {"seconds": seconds})
+    listener.note(f"preparing the prior ({', '.join(ways)}) took {seconds:.1f} s")
 
 
 def _unknown_words(model: StableDiffusionPrior, text: str) -> list[str]:

@@ -67,5 +67,8 @@ def test_clip_gradient_shortens_only_long_gradients(max_norm):
     upstream = torch.tensor([0.6, 0.8, 0.0, 0.0]) * 5.0
     clipped.backward(upstream)
     torch.testing.assert_close(values.grad.norm(), torch.tensor(min(5.0, max_norm)))
+    on_device = torch.zeros(4, requires_grad=True)
+    losses.clip_gradient(on_device, torch.tensor(max_norm)).backward(upstream)
+    assert torch.equal(values.grad, on_device.grad)
     direction = values.grad / values.grad.norm()
     torch.testing.assert_close(direction, upstream / upstream.norm())

@@ -20,16 +20,21 @@ WORKERS = 4
 PYTEST = "import benchmarks, pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
 # Those that import no more than torch, jaxtyping and the tools of testing.
 FOLDERS = ("tests/ops", "tests/fields", "tests/rendering", "tests/training")
+NEEDED_BY_PRIORS = ("diffusers", "importlib_metadata", "transformers", "tokenizers")
 
 
 def run(report: Report, setting: Setting) -> None:
     """Run ``pytest -m cuda``; the section `parity` needs none of this."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := _missing(NEEDED):
         report.left_out(f"needs wheels on PYTHONPATH: {', '.join(missing)}")
         return
+    folders = list(FOLDERS)
+    if missing := _missing(NEEDED_BY_PRIORS):
+        report.left_out(f"tests/priors, which needs wheels: {', '.join(missing)}")
+    else:
+        folders.append("tests/priors")
     results = Path(setting.work, "device_tests.xml")
-    paths = ["tests/ops/test_occupancy.py"] if setting.is_dry else FOLDERS
+    paths = ["tests/ops/test_occupancy.py"] if setting.is_dry else folders
     marker = "not cuda" if setting.is_dry else "cuda"
     command = [sys.executable, "-c", PYTEST, *paths, "-m", marker, "-q"]
     command += ["-p", "no:cacheprovider", f"--junitxml={results}"]
@@ -45,6 +50,10 @@ def run(report: Report, setting: Setting) -> None:
     text = f"{ran - len(failures)} passed, {len(failures)} failed"
     text += f", {counts['skipped']} skipped"
     report.check("pytest", text, passed=not failures and ran > 0)
+
+
+def _missing(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if importlib.util.find_spec(name) is None]
 
 
 def read_results(path: Path) -> tuple[dict[str, int], list[str]]:

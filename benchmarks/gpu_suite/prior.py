@@ -48,7 +48,7 @@ def run(report: Report, setting: Setting) -> None:
 
 
 def record_variants(report: Report, setting: Setting, rounds: int) -> None:
-    """Judgements and inversion steps by precision, views, autoencoder, compilation."""
+    """Judgements and inversion steps by precision, views, autoencoder and graphs."""
     from benchmarks import prior_speed
 
     device, shape = torch.device(setting.device), shape_of(setting)
@@ -57,6 +57,7 @@ def record_variants(report: Report, setting: Setting, rounds: int) -> None:
         prior_speed.Case("bfloat16"),
         prior_speed.Case(num_views=4),
         prior_speed.Case(has_tiny_vae=True),
+        prior_speed.Case(is_graphed=True),
         *([] if setting.is_dry else [prior_speed.Case(is_compiled=True)]),
     )
     for case in cases:
@@ -69,7 +70,8 @@ def record_variants(report: Report, setting: Setting, rounds: int) -> None:
                     prior_speed.bare_networks(prior, views),
                 )
             }
-            if not case.has_tiny_vae and views == 1:
+            # Graphs repeat what has no gradient in the token: nothing of an inversion.
+            if not (case.has_tiny_vae or case.is_graphed) and views == 1:
                 groups[f"textual inversion, {case.name}, batch of {batch}"] = (
                     prior_speed.inversion_steps(prior, batch),
                     prior_speed.bare_denoiser(prior, batch),

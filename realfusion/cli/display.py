@@ -14,7 +14,14 @@ from typing import TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from realfusion.cli.interruption import Interruption
@@ -163,8 +170,10 @@ class LiveDisplay:
             SpinnerColumn(finished_text="✓"),
             TextColumn("[bold]{task.description}"),
             BarColumn(),
+            TimeElapsedColumn(),  # counts on while a stage says nothing
             TextColumn("{task.fields[pace]}"),
             console=console,
+            get_time=clock,
         )
         self._figures = Text(style="cyan", no_wrap=True, overflow="ellipsis")
         self._hint = Text(hint, style="dim", no_wrap=True, overflow="ellipsis")

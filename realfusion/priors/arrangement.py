@@ -8,7 +8,7 @@ import torch
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.components import Components
-from realfusion.priors.config import Prompt
+from realfusion.priors.config import Prompt, ScoreDistillationConfig
 from realfusion.priors.memory import MemoryPlan
 from realfusion.priors.memory_estimate import enable_recomputation
 
@@ -42,24 +42,37 @@ def arrange(components: Components, plan: MemoryPlan, device: torch.device) -> N
         cpu_offload(components.unet, execution_device=device)
 
 
-def compile_networks(prior: StableDiffusionPrior, backend: str = "inductor") -> None:
+def compile_networks(
+    prior: StableDiffusionPrior, backend: str = "inductor", mode: str | None = None
+) -> None:
     """Put denoiser and encoder through `torch.compile`; the first calls then take long.
 
     Args:
         prior: Changed in place.
         backend: Of `torch.compile`.
+        mode: Of its backend, "reduce-overhead" for CUDA graphs; None is the usual one.
     """
-    prior.unet.compile(backend=backend)
-    prior.vae.encoder.compile(backend=backend)
+    options = {"backend": backend} | ({} if mode is None else {"mode": mode})
+    prior.unet.compile(**options)
+    prior.vae.encoder.compile(**options)
+    prior.compile_mode = mode
 
 
-def warm_up(prior: StableDiffusionPrior, prompt: Prompt, num_views: int) -> None:
+def warm_up(
+    prior: StableDiffusionPrior,
+    prompt: Prompt,
+    num_views: int,
+    settings: ScoreDistillationConfig,
+) -> None:
     """Encode and judge `num_views` grey views once, with a backward pass.
 
+    Waits for the device.
+
     Args:
-        prior: Its compilation, if any, is done afterwards.
+        prior: Its compilation and its graphs, if any, are made in the first call.
         prompt: What the run will ask.
         num_views: Views a step.
+        settings: Of the run: they decide how many sides of guidance there are.
     """
     size = prior.image_size
     images = torch.full(
@@ -70,7 +83,10 @@ def warm_up(prior: StableDiffusionPrior, prompt: Prompt, num_views: int) -> None
         latents,
         prior.condition(prompt, [Camera()] * num_views),
         timesteps=torch.full((num_views,), prior.num_train_timesteps // 2),
-        guidance_scale=2.0,
+        guidance_scale=settings.guidance_scale,
+        mode=settings.mode,
         generator=torch.Generator(),
     )
     latents.sum().backward()
+    if prior.device.type == "cuda":
+        torch.cuda.synchronize(prior.device)

@@ -15,6 +15,7 @@ from realfusion.priors.arrangement import arrange
 from realfusion.priors.components import Components, PrecisionName
 from realfusion.priors.config import PLACEHOLDER, DistillationMode, Prompt
 from realfusion.priors.estimated_body import EstimatedBody
+from realfusion.priors.graphs import GraphedNetworks
 from realfusion.priors.guidance import (
     GuidanceSides,
     add_noise,
@@ -26,6 +27,7 @@ from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.metadata import PriorMetadata
 from realfusion.priors.model_files import resolve_alias
 from realfusion.priors.model_sources import load_source
+from realfusion.priors.network_calls import call_denoiser, call_encoder
 from realfusion.priors.protocol import Conditioning, NoiseResidual
 from realfusion.priors.text_conditioning import TextConditioner
 from realfusion.priors.view_conditioning import ViewConditioner
@@ -68,6 +70,8 @@ class StableDiffusionPrior:
         arrange(components, memory, self._device)
         self.unet = components.unet
         self.vae = components.vae
+        self.graphs: GraphedNetworks | None = None  # see graphs.use_graphs
+        self.compile_mode: str | None = None
         self.scheduler = components.scheduler
         self.image_encoder = components.image_encoder
         self._shape_estimator = components.shape_estimator
@@ -239,15 +243,15 @@ class StableDiffusionPrior:
         # The VAE wants [-1, 1]; it runs in its own precision, see choose_precision.
         pixels = (2.0 * images - 1.0).to(self.device, self.vae.dtype)
         chunk = 1 if self.memory.is_encoding_recomputed else pixels.shape[0]
-        encoded = [self._encode_pixels(part) for part in pixels.split(max(chunk, 1))]
+        encoded = [self._encode(part) for part in pixels.split(max(chunk, 1))]
         config = self.vae.config
         mean = torch.cat(encoded).float()
         return (mean - (config.shift_factor or 0.0)) * config.scaling_factor
 
-    def _encode_pixels(self, pixels: Tensor) -> Tensor:
-        encoded = self.vae.encode(pixels)
-        # A tiny autoencoder has no posterior.
-        return encoded.latents if "latents" in encoded else encoded.latent_dist.mean
+    def _encode(self, pixels: Tensor) -> Tensor:
+        if self.graphs is not None and self.graphs.encode is not None:
+            return self.graphs.encode(pixels)
+        return call_encoder(self.vae, pixels)
 
     @torch.no_grad()
     def decode(
@@ -291,25 +295,21 @@ class StableDiffusionPrior:
     ) -> Float[Tensor, "batch channels height width"]:
         """ε̂ of the denoiser, float32; differentiable in latents and context."""
         chunk = self.max_batch or noisy.shape[0]
-        inputs = guided_input(noisy, guide, self.unet.config.in_channels)
-        outputs = []
-        for start in range(0, noisy.shape[0], chunk):
-            part = slice(start, start + chunk)
-            labels = None if class_labels is None else class_labels[part]
-            outputs.append(
-                self.unet(
-                    inputs[part].to(self.dtype),
-                    timesteps[part],
-                    encoder_hidden_states=context[part].to(self.dtype),
-                    class_labels=labels,
-                ).sample
-            )
+        latents = guided_input(noisy, guide, self.unet.config.in_channels)
+        inputs = [latents.to(self.dtype), timesteps, context.to(self.dtype)]
+        inputs += [] if class_labels is None else [class_labels]
+        parts = zip(*(each.split(max(chunk, 1)) for each in inputs), strict=True)
         return noise_from_prediction(
-            torch.cat(outputs).float(),
+            torch.cat([self._denoise(*part) for part in parts]).float(),
             noisy.float(),
             self.alphas_cumprod[timesteps],
             self.scheduler.config.prediction_type,
         )
+
+    def _denoise(self, *inputs: Tensor) -> Tensor:
+        if self.graphs is not None:
+            return self.graphs.denoise(*inputs)
+        return call_denoiser(self.unet, *inputs)
 
     @torch.no_grad()
     def guided_noise(

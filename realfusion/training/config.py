@@ -117,6 +117,11 @@ class OptimizerConfig:
     loss_scale: float = 1.0
     """Factor on the whole objective before the backward pass, divided out of the
     gradients afterwards; keeps small gradients alive in a half-precision prior."""
+    loss_scaling: Literal["auto", "static", "dynamic"] = "auto"
+    """`static`: the factor stays. `dynamic`: it starts at `loss_scale` (at 65536 where
+    that is 1), is halved by each step whose gradient overflows, which is then left out,
+    and doubled after 200 steps without. `auto`: dynamic under a prior on CUDA, where it
+    computes in half precision; static elsewhere."""
     ema_decay: float = 0.95
     """Per-step decay of the averaged parameters that previews and results use."""
 

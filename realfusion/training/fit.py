@@ -148,11 +148,13 @@ def _recover(
             f"or the weight of '{error.term}'"
         ) from error
     generator, recoveries = state.generator.get_state(), state.recoveries
+    scale = {name: each.clone() for name, each in state.loss_scale.tensors().items()}
     rate_scale = state.rate_scale * recovery.rate_factor
     state.load(snapshot.tensors, snapshot.numbers)
     # The stream of random numbers goes on: the same draws would fail the same way.
     state.generator.set_state(generator)
     state.rate_scale, state.recoveries = rate_scale, recoveries + 1
+    state.loss_scale.load(scale)  # it fell for a reason
     return (
         f"{error}; back to step {state.step} with learning rates times {rate_scale:g}"
     )

@@ -3,7 +3,8 @@
 A step without a prior is short and made of many small kernels: launching them one by
 one takes the host longer than the device needs to run them. With a prior it does not
 pay: the denoiser keeps the device busy for long enough that the host, which waits for
-nothing, is ahead of it anyway.
+nothing, is ahead of it anyway. (`realfusion.priors.graphs` repeats the prior's networks
+alone, for hosts that are not.)
 """
 
 from __future__ import annotations

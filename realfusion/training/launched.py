@@ -40,12 +40,13 @@ class Outcome:
     Attributes:
         names: The terms, in order.
         numbers: Float64: the terms, `loss`, the sum of the scaled gradient, whether
-            samples overflowed, and how many (marched, visible) the photo's rays and
-            the hungriest of the views wanted.
+            the step is left out for its loss scale's sake, whether samples overflowed,
+            and how many (marched, visible) the photo's rays and the hungriest of the
+            views wanted.
     """
 
     names: tuple[str, ...]
-    numbers: Float[Tensor, " num_terms_plus_7"]
+    numbers: Float[Tensor, " num_terms_plus_8"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Answer:
     Attributes:
         terms: The unweighted terms, and their weighted sum as `loss`.
         gradient: Sum of the scaled gradient; finite if every part of it is.
+        is_skipped: Whether the gradient overflowed and a smaller loss scale will do.
         has_overflowed: Whether samples did not fit.
         photo_samples: Samples that the photo's rays wanted.
         view_samples: The most samples that a random view wanted.
@@ -62,6 +64,7 @@ class Answer:
 
     terms: dict[str, float]
     gradient: float
+    is_skipped: bool
     has_overflowed: bool
     photo_samples: SampleCounts
     view_samples: SampleCounts
@@ -93,11 +96,12 @@ class LaunchedStep:
         """What came of the step, after waiting for it if need be."""
         if self.arrival is not None:
             self.arrival.synchronize()
-        *values, gradient, overflowed = self.numbers[:-4].tolist()
+        *values, gradient, skipped, overflowed = self.numbers[:-4].tolist()
         marched, visible, *views = (int(count) for count in self.numbers[-4:])
         return Answer(
             terms=dict(zip((*self.names, "loss"), values, strict=True)),
             gradient=gradient,
+            is_skipped=skipped > 0.0,
             has_overflowed=overflowed > 0.0,
             photo_samples=SampleCounts(marched, visible),
             view_samples=SampleCounts(*views),

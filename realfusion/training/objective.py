@@ -115,6 +115,7 @@ def reconstruction_terms(
     photo: Photo,
     config: ReconstructionConfig,
     pixels: Int64[Tensor, " num_pixels"],
+    loss_scale: Float[Tensor, ""],
 ) -> Terms:
     """The reference view must look like the photo, and be opaque where it is.
 
@@ -123,12 +124,13 @@ def reconstruction_terms(
         photo: The photo.
         config: Clipping of the terms.
         pixels: Which pixels they are.
+        loss_scale: Factor on the gradients that are clipped.
 
     Returns:
         The terms `image` and `mask`, scalar and unweighted.
     """
-    rgb = _clipped(view.rgb, config.objective.image, config)
-    opacity = _clipped(view.rendered.opacity, config.objective.mask, config)
+    rgb = _clipped(view.rgb, config.objective.image, loss_scale)
+    opacity = _clipped(view.rendered.opacity, config.objective.mask, loss_scale)
     target = photo.over(view.background.detach(), pixels)
     return {
         "image": losses.image_loss(rgb, target),
@@ -141,6 +143,7 @@ def prior_terms(
     prior: Prior | None,
     config: ReconstructionConfig,
     draw: StepDraw,
+    loss_scale: Float[Tensor, ""],
     generator: torch.Generator,
 ) -> Terms:
     """Every other view must look right to the prior (RealFusion, Sec. 3.1).
@@ -150,6 +153,7 @@ def prior_terms(
         prior: Judges them; None leaves the term out.
         config: Weight and clipping of the term.
         draw: The cameras of the views.
+        loss_scale: Factor on the gradients that are clipped.
         generator: CPU generator of all that the prior leaves to chance.
 
     Returns:
@@ -160,7 +164,8 @@ def prior_terms(
         return {}
 
     def pictures(values: list[Tensor]) -> Float[Tensor, "batch channels height width"]:
-        size, flat = config.prior_view_size, _clipped(torch.stack(values), term, config)
+        size = config.prior_view_size
+        flat = _clipped(torch.stack(values), term, loss_scale)
         return flat.reshape(len(values), size, size, -1).permute(0, 3, 1, 2)
 
     judged = JudgedViews(
@@ -173,12 +178,15 @@ def prior_terms(
     return {"prior": prior.judge(judged, generator)}
 
 
-def surface_terms(views: list[View], config: ReconstructionConfig) -> Terms:
+def surface_terms(
+    views: list[View], config: ReconstructionConfig, loss_scale: Float[Tensor, ""]
+) -> Terms:
     """Every other view must be a smooth, solid surface.
 
     Args:
         views: The random views.
         config: Clipping of the terms.
+        loss_scale: Factor on the gradients that are clipped.
 
     Returns:
         The terms `normal_smoothness`, `orientation`, `entropy`, `sparsity`.
@@ -187,12 +195,12 @@ def surface_terms(views: list[View], config: ReconstructionConfig) -> Terms:
     named: dict[str, list[Tensor]] = {}
     for view in views:
         rendered = view.rendered
-        normals = _clipped(rendered.normals, objective.normal_smoothness, config)
+        normals = _clipped(rendered.normals, objective.normal_smoothness, loss_scale)
         normals = normals.reshape(size, size, 3)
         opacity = rendered.opacity.reshape(size, size)
-        back_facing = _clipped(rendered.back_facing, objective.orientation, config)
-        uncertain = _clipped(rendered.opacity, objective.entropy, config)
-        opaque = _clipped(rendered.opacity, objective.sparsity, config)
+        back_facing = _clipped(rendered.back_facing, objective.orientation, loss_scale)
+        uncertain = _clipped(rendered.opacity, objective.entropy, loss_scale)
+        opaque = _clipped(rendered.opacity, objective.sparsity, loss_scale)
         values = {
             "normal_smoothness": losses.normal_smoothness_loss(normals, opacity),
             "orientation": losses.orientation_loss(back_facing),
@@ -220,11 +228,11 @@ def weighted_sum(
     return torch.stack([weight[name] * terms[name] for name in terms]).sum()
 
 
-def _clipped(values: Tensor, term: TermConfig, config: ReconstructionConfig) -> Tensor:
+def _clipped(values: Tensor, term: TermConfig, loss_scale: Tensor) -> Tensor:
     """The input of a term, behind that term's own gradient clipping."""
     if term.clip is None:
         return values
-    return losses.clip_gradient(values, term.clip * config.optimizer.loss_scale)
+    return losses.clip_gradient(values, term.clip * loss_scale)
 
 
 def _background(

@@ -11,6 +11,7 @@ from realfusion.fields.radiance_field import RadianceField
 from realfusion.rendering.capacity import RenderCapacity
 from realfusion.rendering.scene import Scene
 from realfusion.training.config import OptimizerConfig, ReconstructionConfig
+from realfusion.training.loss_scale import LossScale
 
 Tensors = dict[str, Tensor]
 
@@ -28,6 +29,9 @@ class TrainState:
         recoveries: Times a non-finite number was recovered from.
         refused: 1 on the device from the moment a step turns out unsound; no update
             happens then, neither that step's nor those of steps launched behind it.
+        loss_scale: Factor on the objective, divided out of the gradients.
+        withheld: 1 on the device if the step at hand changes no parameter: it is
+            refused, or overflowed and a smaller loss scale will mend the next one.
         photo_capacity: Room for the samples of the photo's rays.
         view_capacity: Room for the samples of a random view.
         runs_ahead: Whether the host does not wait for the device, as on CUDA: steps
@@ -40,6 +44,7 @@ class TrainState:
         *,
         seed: int,
         device: torch.device | str = "cpu",
+        has_prior: bool = False,
     ) -> None:
         """Start from freshly initialised parameters.
 
@@ -47,11 +52,16 @@ class TrainState:
             config: The reconstruction's settings.
             seed: Seed of parameters and of the loop.
             device: Where the scene lives.
+            has_prior: Whether a prior will judge: decides the `auto` loss scaling.
         """
         self.generator = torch.Generator().manual_seed(seed)
         self.scene = build_scene(config, self.generator).to(device)
         self.refused = torch.zeros((), device=device)
-        self.optimizer = build_optimizer(self.scene, config.optimizer, self.refused)
+        self.withheld = torch.zeros((), device=device)
+        self.loss_scale = LossScale(config.optimizer, device, has_prior=has_prior)
+        self.optimizer = build_optimizer(
+            self.scene, config.optimizer, self.withheld, self.loss_scale
+        )
         self.photo_capacity, self.view_capacity = RenderCapacity(), RenderCapacity()
         self.runs_ahead = self.refused.is_cuda
         self.averaged: Tensors = {
@@ -75,7 +85,7 @@ class TrainState:
         """Move the averaged parameters by a share towards the current ones."""
         targets = [self.averaged[name] for name, _ in self.scene.named_parameters()]
         sources = [parameter.detach() for parameter in self.scene.parameters()]
-        share = share * (1.0 - self.refused)
+        share = share * (1.0 - self.withheld)
         torch._foreach_lerp_(targets, sources, [share] * len(targets))
 
     def reset_average(self) -> None:
@@ -93,7 +103,7 @@ class TrainState:
         for name, parameter in self.scene.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 found[f"optimizer.{name}.{key}"] = value
-        return found
+        return found | _prefixed("loss_scale.", self.loss_scale.tensors())
 
     def numbers(self) -> dict[str, float]:
         """Every plain number of the state."""
@@ -122,13 +132,8 @@ class TrainState:
             for name, tensor in self.averaged.items():
                 tensor.copy_(tensors[f"averaged.{name}"])
         for name, parameter in self.scene.named_parameters():
-            prefix = f"optimizer.{name}."
-            saved = {
-                key.removeprefix(prefix): tensor
-                for key, tensor in tensors.items()
-                if key.startswith(prefix)
-            }
-            self._load_moments(parameter, saved)
+            self._load_moments(parameter, _without(f"optimizer.{name}.", tensors))
+        self.loss_scale.load(_without("loss_scale.", tensors))
         self.refused.zero_()
         self.step = int(numbers["step"])
         self.rate_scale = float(numbers["rate_scale"])
@@ -177,16 +182,33 @@ def build_scene(config: ReconstructionConfig, generator: torch.Generator) -> Sce
     )
 
 
+def _prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def _without(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
 def build_optimizer(
-    scene: Scene, config: OptimizerConfig, refused: Float[Tensor, ""]
+    scene: Scene,
+    config: OptimizerConfig,
+    withheld: Float[Tensor, ""],
+    loss_scale: LossScale,
 ) -> torch.optim.Optimizer:
     """Adam or AdamW with one group for the networks and one for the grid.
 
     Args:
         scene: Its parameters are optimised.
-        config: Kind, rates and moments; the loss scale is divided out of gradients.
-        refused: Where this is 1 a step changes nothing. It is read on the device, as
+        config: Kind, rates and moments.
+        withheld: Where this is 1 a step changes nothing. It is read on the device, as
             the gradient scaler of torch's mixed precision has it.
+        loss_scale: Divided out of the gradients, likewise.
 
     Returns:
         The optimiser. On CUDA its rates are tensors, which a CUDA graph can read.
@@ -198,13 +220,13 @@ def build_optimizer(
     groups = [
         {
             "params": networks,
-            "lr": _rate(config.learning_rate, refused.device),
+            "lr": _rate(config.learning_rate, withheld.device),
             "base_lr": config.learning_rate,
             "weight_decay": config.weight_decay,
         },
         {
             "params": grid,
-            "lr": _rate(config.grid_learning_rate, refused.device),
+            "lr": _rate(config.grid_learning_rate, withheld.device),
             "base_lr": config.grid_learning_rate,
             "weight_decay": 0.0,
         },
@@ -213,10 +235,9 @@ def build_optimizer(
     optimizer = kinds[config.kind](
         groups, betas=config.betas, eps=config.eps, fused=True
     )
-    optimizer.found_inf = refused
-    if config.loss_scale != 1.0:
-        scale = torch.tensor(config.loss_scale, device=refused.device)
-        optimizer.grad_scale = scale
+    optimizer.found_inf = withheld
+    if loss_scale.is_needed:
+        optimizer.grad_scale = loss_scale.value
     return optimizer
 
 

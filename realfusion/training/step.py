@@ -4,7 +4,9 @@ A step is launched and finished. Launching draws all random numbers on the host 
 hands everything else to the device; finishing reads what came of it. In between the
 host is free to launch the next step. A step that is not sound (a number is not finite,
 or samples did not fit) calls off its own update and those of the steps behind it, on
-the device; finishing it then finds the parameters as they were before it.
+the device; finishing it then finds the parameters as they were before it. One whose
+gradient overflowed in half precision counts as done, though it changed nothing but the
+loss scale.
 """
 
 from __future__ import annotations
@@ -109,18 +111,23 @@ def update_scene(
     terms, rendered = compute_terms(state, task, config, draw)
     loss = weighted_sum(terms, draw.weights)
     state.optimizer.zero_grad(set_to_none=True)
-    (loss * config.optimizer.loss_scale).backward()
+    (loss * state.loss_scale.value).backward()
 
     numbers = torch.stack([*terms.values(), loss, _gradient_sum(state.scene)]).detach()
     overflowed = torch.stack([each.overflowed for each in rendered]).any()
-    is_sound = numbers.isfinite().all() & ~overflowed
+    is_finite = numbers.isfinite()
+    is_skipped = state.loss_scale.overflows(is_finite[-1])
+    is_sound = is_finite[:-1].all() & (is_finite[-1] | is_skipped) & ~overflowed
     torch.maximum(state.refused, 1.0 - is_sound.float(), out=state.refused)
+    torch.maximum(state.refused, is_skipped.float(), out=state.withheld)
     state.optimizer.step()
     state.update_average(draw.average_share)
+    state.loss_scale.update(is_skipped.float(), state.refused)
     wanted = [each.num_wanted for each in rendered]
     photo_samples = torch.zeros_like(wanted[0]) if task.photo is None else wanted.pop(0)
-    samples = [overflowed[None], photo_samples, torch.stack(wanted).amax(0)]
-    numbers = torch.cat([numbers, *(each.double() for each in samples)])
+    flags = torch.stack([is_skipped, overflowed])
+    samples = [photo_samples, torch.stack(wanted).amax(0)]
+    numbers = torch.cat([numbers, *(each.double() for each in (flags, *samples))])
     return Outcome(tuple(terms), numbers)
 
 
@@ -138,17 +145,18 @@ def compute_terms(
         draw: Everything else that is random, on the scene's device.
     """
     scene, photo_room, view_room = state.scene, None, None
+    scale = state.loss_scale.value
     if state.runs_ahead:
         photo_room, view_room = state.photo_capacity.room, state.view_capacity.room
     terms: Terms = {}
     rendered: list[Rendered] = []
     if task.photo is not None:
         seen = render_photo(scene, task.photo, config, draw, photo_room)
-        terms |= reconstruction_terms(seen, task.photo, config, draw.pixels)
+        terms |= reconstruction_terms(seen, task.photo, config, draw.pixels, scale)
         rendered.append(seen.rendered)
     views = render_views(scene, config, draw, view_room)
-    terms |= prior_terms(views, task.prior, config, draw, state.generator)
-    terms |= surface_terms(views, config)
+    terms |= prior_terms(views, task.prior, config, draw, scale, state.generator)
+    terms |= surface_terms(views, config, scale)
     return terms, [*rendered, *(view.rendered for view in views)]
 
 
@@ -222,7 +230,7 @@ def finish_step(
         if not math.isfinite(value):
             _step_back(state, config, launched)
             raise NonFiniteTermError(name, "value", launched.step)
-    if not math.isfinite(answer.gradient):
+    if not (math.isfinite(answer.gradient) or answer.is_skipped):
         _step_back(state, config, launched)
         culprit = _find_culprit(state, task, config, launched)
         raise NonFiniteTermError(culprit, "gradient", launched.step)
@@ -285,7 +293,8 @@ def _find_culprit(
         state.generator.set_state(launched.random_before)
         state.optimizer.zero_grad(set_to_none=True)
         terms, _ = compute_terms(state, task, config, draw)
-        weighted_sum({name: terms[name]}, draw.weights).backward()
+        loss = weighted_sum({name: terms[name]}, draw.weights)
+        (loss * state.loss_scale.value).backward()
         if not _gradient_sum(state.scene).isfinite():
             culprit = name
             break

@@ -110,6 +110,7 @@ def test_live_display_shows_stages_figures_hint_and_notes():
         "input",
         "reconstruction",
         "10/20 · 2.50 it/s · 0:04 left",
+        "0:00:02",
         "image 0.5",
         "previews in runs/x/previews",
         "a [note] with brackets",

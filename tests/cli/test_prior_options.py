@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from realfusion.cli.main import main, run_main
-from realfusion.priors import guidance
+from realfusion.priors import graphs, guidance
 from realfusion.priors.random_weights import TINY, save_random_clip, save_random_model
 from realfusion.priors.registry import PRIOR_KINDS
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
@@ -25,6 +25,23 @@ SMALL = (
     "--export.turntable-views", "4", "--export.turntable-size", "32",
     "--export.mesh-resolution", "24", "--views-per-step", "2",
 )  # fmt: skip
+
+
+class Repeating:
+    """A recorder whose replays compute again."""
+
+    def __init__(self, run=None, place=None) -> None:
+        self._run, self._place = run, place
+
+    def warm_up(self, run) -> None:
+        run()
+
+    def record(self, run, after=None):
+        place = run().clone()
+        return Repeating(run, place), place
+
+    def replay(self) -> None:
+        self._place.copy_(self._run())
 
 
 @pytest.fixture
@@ -69,6 +86,27 @@ def test_memory_that_runs_out_costs_no_step_and_names_the_flag(
     assert batches == [(2, None)] * 3 + [(2, 1)] * 2
     assert metrics_of(args)["iterations"] == 4
     assert metrics_of(args)["clipped_latents"] == 0
+
+
+def test_steps_left_out_for_the_loss_scale_are_told(
+    args: list[str], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_main(args) == 0
+    assert "skipped_steps" not in metrics_of(args)
+    encode = StableDiffusionPrior.encode
+    monkeypatch.setattr(
+        StableDiffusionPrior,
+        "encode",
+        lambda self, images: encode(self, images.half().float()),
+    )
+    flags = "--reconstruction.optimizer.loss-scaling dynamic --overwrite"
+    weight = "--reconstruction.objective.prior.initial 1e6"
+    assert run_main([*args, *flags.split(), *weight.split()]) == 0
+    metrics = metrics_of(args)
+    assert 1 <= metrics["skipped_steps"] <= 4
+    assert metrics["loss_scale"] == 2.0 ** (16 - metrics["skipped_steps"])
+    told = f"because a gradient overflowed: {metrics['skipped_steps']}"
+    assert told in "".join(capsys.readouterr())
 
 
 def test_memory_that_runs_out_before_the_first_step_is_one_line(
@@ -153,13 +191,43 @@ def test_compilation_is_a_stage_of_its_own_with_a_warm_up(
     from realfusion.priors import arrangement
 
     calls = []
-    monkeypatch.setattr(arrangement, "compile_networks", lambda _prior: calls.append(0))
     monkeypatch.setattr(
-        arrangement, "warm_up", lambda _prior, _prompt, views: calls.append(views)
+        arrangement, "compile_networks", lambda _prior, mode: calls.append(mode)
+    )
+    monkeypatch.setattr(
+        arrangement, "warm_up", lambda _prior, _prompt, views, _: calls.append(views)
     )
     assert run_main([*args, "--compile-prior"]) == 0
-    assert calls == [0, 2]
-    assert "compiling the prior" in "".join(capsys.readouterr())
+    assert calls == [None, 2, 2, 2]
+    shown = "".join(capsys.readouterr())
+    assert "[preparing the prior] 3 steps" in shown
+    assert re.search(r"preparing the prior \(torch.compile\) took \d+\.\d s", shown)
+
+
+def test_captures_are_a_stage_of_their_own_and_change_no_figure(
+    args: list[str], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_main(args) == 0
+    psnr = metrics_of(args)["front_psnr_db"]
+    assert "preparing the prior" not in "".join(capsys.readouterr())
+    use_graphs = graphs.use_graphs
+    monkeypatch.setattr(
+        graphs, "use_graphs", lambda prior: use_graphs(prior, Repeating())
+    )
+    assert run_main([*args, "--prior-cuda-graphs", "--overwrite"]) == 0
+    assert metrics_of(args)["front_psnr_db"] == pytest.approx(psnr, rel=1e-3)
+    shown = "".join(capsys.readouterr())
+    assert "[preparing the prior] 3/3" in shown
+    assert re.search(r"preparing the prior \(CUDA graphs\) took \d+\.\d s", shown)
+
+
+def test_graphs_without_a_cuda_device_are_one_line(
+    args: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    assert run_main([*args, "--prior-cuda-graphs"]) == 0
+    shown = "".join(capsys.readouterr())
+    assert shown.count("without CUDA graphs: they need a CUDA device") == 1
+    assert "preparing the prior" not in shown
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from realfusion.priors.graph_replay import NUM_WARM_UPS, Recording
 from realfusion.priors.metadata import PriorMetadata
 from realfusion.priors.prompts import ViewVocabulary
 from realfusion.priors.random_weights import TINY, random_prior, save_random_model
@@ -26,6 +29,66 @@ RELATIVE_VIEWS = ViewVocabulary(
     ),
     elevation_suffixes=("", ", high", ", overhead"),
 )
+
+
+class FakeRecording:
+    """Runs a function again where a graph would replay it, into the same place.
+
+    One that uses up what another left (a backward pass) cannot run twice, as with
+    graphs, whose memory it would find overwritten.
+    """
+
+    def __init__(self, run: Callable[[], Tensor], place: Tensor) -> None:
+        self._run, self._place = run, place
+        self.replays = 0
+
+    def replay(self) -> None:
+        self._place.copy_(self._run().detach())
+        self.replays += 1
+
+
+class FakeRecorder:
+    """A `Recorder` for any device; what it records holds NaN before the first replay.
+
+    Attributes:
+        recordings: All that it made.
+        failure: Raised instead of recording.
+    """
+
+    def __init__(self) -> None:
+        self.recordings: list[FakeRecording] = []
+        self.failure: Exception | None = None
+
+    @property
+    def replays(self) -> list[int]:
+        """How often each recording was replayed."""
+        return [each.replays for each in self.recordings]
+
+    def warm_up(self, run: Callable[[], Tensor]) -> None:
+        for _ in range(NUM_WARM_UPS):
+            run()
+
+    def record(
+        self, run: Callable[[], Tensor], after: Recording | None = None
+    ) -> tuple[Recording, Tensor]:
+        if self.failure is not None:
+            raise self.failure
+        assert after is None or after is self.recordings[-1]
+        place = torch.full_like(run().detach(), torch.nan)
+        self.recordings.append(FakeRecording(run, place))
+        return self.recordings[-1], place
+
+
+@pytest.fixture(scope="session")
+def recorder_kind() -> type[FakeRecorder]:
+    """The class, for tests that need many."""
+    return FakeRecorder
+
+
+@pytest.fixture
+def recorder() -> FakeRecorder:
+    """Stands in for CUDA graphs."""
+    return FakeRecorder()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.arrangement import compile_networks, warm_up
-from realfusion.priors.config import Prompt
+from realfusion.priors.config import Prompt, ScoreDistillationConfig
 from realfusion.priors.memory import (
     BALANCED,
     GIB,
@@ -181,6 +181,6 @@ def test_perpendicular_guidance_takes_half_as_much_again() -> None:
 def test_compiled_networks_give_the_same(prior: StableDiffusionPrior) -> None:
     expected = judge(prior)
     compile_networks(prior, backend="eager")
-    warm_up(prior, WORDS, 2)
+    warm_up(prior, WORDS, 2, ScoreDistillationConfig())
     for ours, theirs in zip(judge(prior), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

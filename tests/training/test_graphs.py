@@ -45,7 +45,7 @@ class RecordedUpdate(GraphedUpdate):
         update = lambda: update_scene(state, task, config, inputs)  # noqa: E731
         number_of_terms = 6
         outcome = dataclasses.replace(
-            self.example, numbers=torch.zeros(number_of_terms + 7, dtype=torch.float64)
+            self.example, numbers=torch.zeros(number_of_terms + 8, dtype=torch.float64)
         )
         return Recording(update, outcome), outcome
 
@@ -91,13 +91,21 @@ def run(state, task, config, update, steps):
     return losses
 
 
-def test_replayed_steps_take_new_numbers_and_follow_the_schedules(config, photo):
+@pytest.mark.parametrize("loss_scaling", ["static", "dynamic"])
+def test_replayed_steps_take_new_numbers_and_follow_the_schedules(
+    config, photo, loss_scaling, monkeypatch
+):
+    monkeypatch.setattr("realfusion.training.loss_scale.GROWTH_INTERVAL", 5)
+    optimizer = dataclasses.replace(config.optimizer, loss_scaling=loss_scaling)
+    config = dataclasses.replace(config, optimizer=optimizer)
     eager, replayed = TrainState(config, seed=0), TrainState(config, seed=0)
     eager.runs_ahead = replayed.runs_ahead = True
     task, update = Task(photo), RecordedUpdate()
     losses = run(eager, task, config, update_scene, 20)
     assert run(replayed, task, config, update, 20) == losses
-    assert torch.equal(eager.scene.field.table, replayed.scene.field.table)
+    for name, tensor in eager.tensors().items():
+        assert torch.equal(tensor, replayed.tensors()[name]), name
+    assert replayed.loss_scale.value == (1.0 if loss_scaling == "static" else 2.0**20)
     # At most three shadings at two numbers of levels; some occur only once.
     assert 2 <= update.captures <= 6
 
@@ -147,19 +155,21 @@ class CudaPrior:
         return NoiseResidual(latents - 0.5 + 0.1 * noise, alphas, timesteps)
 
 
-@pytest.fixture(params=["graphs", "eager", "prior"])
+@pytest.fixture(params=["graphs", "graphs, dynamic scale", "eager", "prior"])
 def warm(request, config, cuda_photo):
     """A state on CUDA after some steps, its task, and how it goes on."""
     with_prior = request.param == "prior"
     judge = ScoreDistillation(CudaPrior(), Prompt(), ScoreDistillationConfig())
     task = Task(cuda_photo, judge if with_prior else None)
-    update = GraphedUpdate() if request.param == "graphs" else update_scene
+    update = GraphedUpdate() if "graphs" in request.param else update_scene
+    scaling = "dynamic" if "dynamic" in request.param else "auto"
     config = dataclasses.replace(
         config,
         iterations=1000,
+        optimizer=dataclasses.replace(config.optimizer, loss_scaling=scaling),
         shading=dataclasses.replace(config.shading, albedo_until=1.0),
     )
-    state = TrainState(config, seed=0, device="cuda")
+    state = TrainState(config, seed=0, device="cuda", has_prior=with_prior)
     sizes: tuple[SampleCounts | None, SampleCounts | None] = (None, None)
     while sizes != (state.photo_capacity.room, state.view_capacity.room):
         sizes = (state.photo_capacity.room, state.view_capacity.room)

@@ -214,8 +214,16 @@ class NoWord(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("normals", ["analytic", "central", "tetrahedral"])
-def test_the_device_has_no_word_in_a_step(config, photo, normals):
+@pytest.mark.parametrize(
+    ("normals", "loss_scaling"),
+    [
+        ("analytic", "static"),
+        ("analytic", "dynamic"),
+        ("central", "static"),
+        ("tetrahedral", "static"),
+    ],
+)
+def test_the_device_has_no_word_in_a_step(config, photo, normals, loss_scaling):
     """Without a CUDA device this is what can be shown: see also test_graphs.py."""
     config = dataclasses.replace(
         config,
@@ -224,7 +232,9 @@ def test_the_device_has_no_word_in_a_step(config, photo, normals):
         shading=dataclasses.replace(
             config.shading, albedo_until=0.0, albedo_probability=0.0
         ),
-        optimizer=dataclasses.replace(config.optimizer, loss_scale=64.0),
+        optimizer=dataclasses.replace(
+            config.optimizer, loss_scale=64.0, loss_scaling=loss_scaling
+        ),
         objective=dataclasses.replace(
             config.objective, entropy=TermConfig(initial=0.1, clip=0.1)
         ),
