@@ -34,11 +34,13 @@ from realfusion.prior_stage import PreparedPrior, memory_remedy, prepare_prior
 from realfusion.run_folder import OpenRun, RunFolder, load_run, open_run
 from realfusion.run_lock import exclusive
 from realfusion.run_metrics import update_metrics
+from realfusion.training.body_anchor import BodyAnchor
 from realfusion.training.checkpoint import (
     load_checkpoint,
     read_index,
     save_checkpoint,
 )
+from realfusion.training.config import TermConfig
 from realfusion.training.fit import fit
 from realfusion.training.history import History
 from realfusion.training.initial_shape import fit_initial_shape, initial_body
@@ -168,14 +170,16 @@ def reconstruct(
     if rgba is not None:
         picture, size = torch.from_numpy(rgba), config.reference_size
         photo = prepare_photo(picture, size=size, camera=camera, device=device)
+    body, anchor = None, None
+    if photo is not None:
+        has_prior = prepared.prior is not None
+        body = initial_body(photo, config.initial_shape, has_prior=has_prior)
+    if body is not None and config.objective.body != TermConfig(initial=0.0):
+        anchor = BodyAnchor(body, camera, device)
     index = read_index(folder.checkpoint)
     if index is None:
         state = _new_state(opened, device)
         history, before = History(), 0.0
-        body = None
-        if photo is not None:
-            has_prior = prepared.prior is not None
-            body = initial_body(photo, config.initial_shape, has_prior=has_prior)
         if body is not None:
             stop_if_asked(listener, "before the reconstruction")
             levels = active_levels(config.coarse_to_fine, config.field.num_levels, 0.0)
@@ -217,7 +221,7 @@ def reconstruct(
         if prepared.prior is not None:
             update_metrics(folder, **prepared.prior.figures())
 
-    task = Task(photo, prepared.prior)
+    task = Task(photo, prepared.prior, anchor)
     steps = fit(state, task, config, cuda_graphs=options.cuda_graphs)
     remedy = memory_remedy(opened.config, options)
     for result in saved_before_explained(steps, save, remedy):

@@ -41,16 +41,27 @@ def width_at_origin(camera: Camera) -> float:
     return 2.0 * camera.radius * math.tan(0.5 * math.radians(camera.fov_y_deg))
 
 
-def project(
-    camera: Camera, points: Float[Tensor, "num_points 3"]
-) -> tuple[Float[Tensor, "num_points 2"], Float[Tensor, num_points]]:
-    """Places in the image, in [-1, 1] with y down, and depths behind the origin."""
-    matrix = camera.camera_to_world().to(points)
-    in_camera = (points - matrix[:3, 3]) @ matrix[:3, :3]
-    distance = -in_camera[:, 2]
-    focal = 1.0 / math.tan(0.5 * math.radians(camera.fov_y_deg))
-    places = focal * in_camera[:, :2] / distance[:, None]
-    return places * places.new_tensor([1.0, -1.0]), distance - camera.radius
+class Projection:
+    """From world points to places in a camera's image; nothing waits for the device.
+
+    Args:
+        camera: The camera.
+        device: Where the points lie.
+    """
+
+    def __init__(self, camera: Camera, device: torch.device) -> None:
+        matrix = camera.camera_to_world().to(device, torch.float32)
+        self._rotation, self._eye = matrix[:3, :3], matrix[:3, 3]
+        self._focal = 1.0 / math.tan(0.5 * math.radians(camera.fov_y_deg))
+        self._radius = camera.radius
+
+    def __call__(
+        self, points: Float[Tensor, "num_points 3"]
+    ) -> tuple[Float[Tensor, "num_points 2"], Float[Tensor, num_points]]:
+        """Places in the image, in [-1, 1] with y down, and depths behind the origin."""
+        right, up, backward = ((points - self._eye) @ self._rotation).unbind(-1)
+        places = torch.stack([right, -up], dim=-1) * (self._focal / -backward)[:, None]
+        return places, -backward - self._radius
 
 
 def look_up(

@@ -18,7 +18,7 @@ from realfusion.cameras.camera import Camera
 from realfusion.prior_training.dataset import ViewDataset, load_shards
 from realfusion.priors.estimated_body import EstimatedBody
 from realfusion.priors.shape_estimator import ShapeEstimator
-from realfusion.priors.view_guide import BodyPictures, guide_latents
+from realfusion.priors.view_guide import GUIDE_PIXELS, BodyPictures, guide_latents
 from realfusion.procedural.views import REFERENCE_VIEW
 
 GUIDES_FILE = "guides.npy"
@@ -50,7 +50,7 @@ def body_pictures(
     photo = photo.permute(2, 0, 1).to(device).float() / 255
     body = EstimatedBody(photo, placed[REFERENCE_VIEW], estimator)
     pictures = BodyPictures(body, device)
-    return torch.stack([pictures.render(camera) for camera in placed])
+    return torch.stack([pictures.seen_from(each, GUIDE_PIXELS) for each in placed])
 
 
 @torch.no_grad()

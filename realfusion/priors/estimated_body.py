@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from realfusion.cameras.camera import Camera
 from realfusion.cameras.image_plane import (
+    Projection,
     blurred_colours,
     look_up,
-    project,
     resized,
     width_at_origin,
 )
@@ -46,7 +46,7 @@ class EstimatedBody:
         estimator: ShapeEstimator,
     ) -> None:
         config = estimator.config
-        self._camera = camera
+        self._project = Projection(camera, photo.device)
         image = resized(photo, config.image_size)
         logits, back_colours = _estimate(estimator, image, camera.elevation_deg)
         self._alpha = photo[3:]
@@ -65,7 +65,7 @@ class EstimatedBody:
         self, points: Float[Tensor, "num_points 3"]
     ) -> tuple[Float[Tensor, num_points], Float[Tensor, "num_points 3"]]:
         """How surely world points are inside, in [-1, 1], and their colours."""
-        places, depth = project(self._camera, points)
+        places, depth = self._project(points)
         depth = depth / self._extent
         grid = torch.cat([places, depth[:, None]], dim=-1).view(1, 1, 1, -1, 3)
         surety = functional.grid_sample(

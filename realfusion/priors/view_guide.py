@@ -18,14 +18,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from realfusion.cameras.camera import Camera
+from realfusion.cameras.camera import Camera, Rays
 
 NUM_OPACITY_CHANNELS = 1
 """Channels of a guide before the picture's latents."""
 
+GUIDE_PIXELS = 48
+"""Side of the pictures that guides are made of."""
+
 _HALF_WIDTH = 0.66  # world units; bodies lie within
 _VOXELS = 60
-_PIXELS = 48
 _SAMPLES = 48
 _THINNEST = 0.02  # opacity from which a pixel has a colour
 _OUTSIDE = -0.9  # surety up to which space is empty
@@ -64,9 +66,13 @@ class BodyPictures:
         surety, _ = body.at(points)
         self._surety = surety.view(1, 1, _VOXELS, _VOXELS, _VOXELS)
 
-    def render(self, camera: Camera) -> Float[Tensor, "4 48 48"]:
-        """The body alone from a camera: colour times opacity, opacity."""
-        rays = camera.rays(_PIXELS, _PIXELS, device=self._device)
+    def render(self, rays: Rays, size: int) -> Float[Tensor, "4 {size} {size}"]:
+        """The body alone: colour times opacity, opacity.
+
+        Args:
+            rays: Through the pixels, row by row.
+            size: Pixels a side.
+        """
         origins, directions = rays.origins, rays.directions
         # The ball around the box that holds the body bounds what is sampled.
         nearest = -(origins * directions).sum(dim=-1)
@@ -93,7 +99,11 @@ class BodyPictures:
         _, colours = self._body.at(origins + directions * depth[:, None])
         colours = colours * torch.where(opacity > _THINNEST, opacity, 0.0)[:, None]
         picture = torch.cat([colours, opacity[:, None]], dim=1)
-        return picture.T.reshape(4, _PIXELS, _PIXELS)
+        return picture.T.reshape(4, size, size)
+
+    def seen_from(self, camera: Camera, size: int) -> Float[Tensor, "4 {size} {size}"]:
+        """The body as a camera sees it; see `render`."""
+        return self.render(camera.rays(size, size, device=self._device), size)
 
 
 class ViewGuide:
@@ -120,7 +130,8 @@ class ViewGuide:
         self, cameras: Sequence[Camera]
     ) -> Float[Tensor, "batch channels latent_height latent_width"]:
         """Opacity and latents (over white) of the body from each camera."""
-        pictures = torch.stack([self._pictures.render(each) for each in cameras])
+        seen = [self._pictures.seen_from(each, GUIDE_PIXELS) for each in cameras]
+        pictures = torch.stack(seen)
         return guide_latents(pictures, self._encode, self._image_size)
 
 

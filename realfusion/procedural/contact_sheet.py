@@ -19,7 +19,7 @@ _VIEWS = [
 
 
 def family_sheet(
-    *, seed: int = 100, columns: int = 6, abstract_instances: int = 3
+    *, seed: int = 100, columns: int = 8, abstract_instances: int = 3
 ) -> NDArray[np.uint8]:
     """Four views each of the named families, then of the abstract ones.
 

@@ -60,6 +60,11 @@ class ObjectiveConfig:
         default_factory=lambda: TermConfig(initial=1.0)
     )
     """Score distillation on random views."""
+    body: TermConfig = dataclasses.field(
+        default_factory=lambda: TermConfig(initial=0.0)
+    )
+    """Random views, coarsely, against the body that the run began with, if any; the
+    more, the farther they are from the photo."""
     normal_smoothness: TermConfig = dataclasses.field(
         default_factory=lambda: TermConfig(initial=0.5)
     )

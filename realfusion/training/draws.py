@@ -74,9 +74,17 @@ class StepDraw:
             refill(mine[name], tensor)
         return replace(other, **mine)  # type: ignore[arg-type]
 
-    def rays(self, view: int, size: int) -> Rays:
-        """Rays of a random view of `size` by `size` pixels, computed on the device."""
-        return pixel_rays(self.camera_to_world[view], self.focal_px[view], size, size)
+    def rays(self, view: int, size: int, *, shrink: int = 1) -> Rays:
+        """Rays of a random view, computed on the device.
+
+        Args:
+            view: Which one.
+            size: Pixels a side of the random views.
+            shrink: Pixels a side of the squares that share a ray.
+        """
+        side = size // shrink
+        focal_px = self.focal_px[view] * (side / size)
+        return pixel_rays(self.camera_to_world[view], focal_px, side, side)
 
     def shading(self, view: int, ambient: float) -> Shading:
         """How a random view is lit."""

@@ -16,6 +16,7 @@ from realfusion.rendering.capacity import SampleCounts
 from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
 from realfusion.rendering.shading import Shading
+from realfusion.training.body_anchor import BodyAnchor
 from realfusion.training.config import (
     ObjectiveConfig,
     ReconstructionConfig,
@@ -176,6 +177,37 @@ def prior_terms(
         progress=draw.progress,
     )
     return {"prior": prior.judge(judged, generator)}
+
+
+def body_terms(
+    views: list[View],
+    anchor: BodyAnchor | None,
+    config: ReconstructionConfig,
+    draw: StepDraw,
+    loss_scale: Float[Tensor, ""],
+) -> Terms:
+    """No view may leave the body that the run began with too far behind.
+
+    Args:
+        views: The random views.
+        anchor: That body; None leaves the term out.
+        config: Clipping of the term.
+        draw: The rays of the views.
+        loss_scale: Factor on the gradients that are clipped.
+
+    Returns:
+        The term `body`.
+    """
+    if anchor is None:
+        return {}
+    size, values = config.prior_view_size, []
+    for index, view in enumerate(views):
+        rendered = view.rendered
+        flat = torch.cat([rendered.rgb, rendered.opacity[:, None]], dim=-1)
+        flat = _clipped(flat, config.objective.body, loss_scale)
+        shown = flat.T.reshape(4, size, size)
+        values.append(anchor.loss(draw.rays(index, size, shrink=2), shown))
+    return {"body": torch.stack(values).mean()}
 
 
 def surface_terms(

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from realfusion.cameras.image_plane import (
+    Projection,
     blurred_colours,
     look_up,
-    project,
     resized,
     width_at_origin,
 )
@@ -42,7 +42,7 @@ class InflatedSilhouette:
     def __init__(
         self, photo: Photo, *, depth_scale: float = 1.0, colour_blur: float = 0.08
     ) -> None:
-        self._camera = photo.camera
+        self._project = Projection(photo.camera, photo.alpha.device)
         image = resized(photo.image, SOLVER_SIZE)
         pixel_size = width_at_origin(photo.camera) / SOLVER_SIZE
         thickness = inflate_silhouette(image[3].cpu().numpy(), pixel_size)
@@ -53,7 +53,7 @@ class InflatedSilhouette:
         self, points: Float[Tensor, "num_points 3"]
     ) -> tuple[Float[Tensor, num_points], Float[Tensor, "num_points 3"]]:
         """How surely world points are inside, in [-1, 1], and their colours."""
-        places, depth = project(self._camera, points)
+        places, depth = self._project(points)
         half = look_up(self._thickness[None], places)[:, 0]
         # Depth relative to the plane through the origin; the body bulges both ways.
         excess = torch.where(half > 0.0, half - depth.abs(), -SOFTNESS)

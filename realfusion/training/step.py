@@ -22,6 +22,7 @@ from torch import Tensor
 from realfusion.priors.protocol import Prior
 from realfusion.rendering.renderer import Rendered
 from realfusion.rendering.scene import Scene
+from realfusion.training.body_anchor import BodyAnchor
 from realfusion.training.config import ReconstructionConfig
 from realfusion.training.draws import StepDraw, draw_step
 from realfusion.training.launched import (
@@ -33,6 +34,7 @@ from realfusion.training.launched import (
 )
 from realfusion.training.objective import (
     Terms,
+    body_terms,
     prior_terms,
     reconstruction_terms,
     render_photo,
@@ -52,10 +54,12 @@ class Task:
     Attributes:
         photo: What one side of the object looks like; None where only the prior knows.
         prior: Judges all other sides; None leaves them to the regularisers.
+        anchor: The body that the run began with, if views are held to it.
     """
 
     photo: Photo | None
     prior: Prior | None = None
+    anchor: BodyAnchor | None = None
 
     def __post_init__(self) -> None:
         """Refuse a task that asks for nothing."""
@@ -156,6 +160,7 @@ def compute_terms(
         rendered.append(seen.rendered)
     views = render_views(scene, config, draw, view_room)
     terms |= prior_terms(views, task.prior, config, draw, scale, state.generator)
+    terms |= body_terms(views, task.anchor, config, draw, scale)
     terms |= surface_terms(views, config, scale)
     return terms, [*rendered, *(view.rendered for view in views)]
 

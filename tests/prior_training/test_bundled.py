@@ -9,7 +9,11 @@ import torch
 
 import realfusion.priors
 from realfusion.prior_training.export import folder_size_mb
-from realfusion.prior_training.scoring import held_out_views, orbit_cameras
+from realfusion.prior_training.scoring import (
+    held_out_views,
+    orbit_cameras,
+    score_prior,
+)
 from realfusion.priors.config import Prompt
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
@@ -68,3 +72,20 @@ def test_the_image_token_explains_an_unseen_object_better_than_anothers(
             )
             errors.append((predicted - noise).square().mean().item())
     assert sum(own) < 0.97 * sum(others)
+
+
+def test_the_guide_makes_estimates_follow_the_view() -> None:
+    scores = {
+        conditions: score_prior(
+            FOLDER,
+            split="held_out_instances",
+            num_objects=6,
+            conditions=conditions,
+            one_step=True,
+        )
+        for conditions in ("all", "without guide")
+    }
+    guided, unguided = scores["all"], scores["without guide"]
+    assert guided.view_top1 > 0.4 > 0.3 > unguided.view_top1
+    assert guided.psnr_db > unguided.psnr_db + 0.5
+    assert guided.mask_iou > guided.copy_mask_iou

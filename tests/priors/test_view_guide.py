@@ -41,7 +41,7 @@ class Ball:
 def test_a_body_looks_like_itself_from_every_side(azimuth_deg, colour):
     pictures = BodyPictures(Ball(), CPU)
     camera = Camera(azimuth_deg=azimuth_deg, elevation_deg=0.0)
-    picture = pictures.render(camera)
+    picture = pictures.seen_from(camera, 48)
     assert picture.shape == (4, 48, 48)
     # Where the camera sees (0, 0.2, 0), and the ball's area: pi r^2 of the frame's.
     frame = 2.0 * camera.radius * 0.36397
@@ -56,7 +56,7 @@ def test_a_body_looks_like_itself_from_every_side(azimuth_deg, colour):
 
 def test_a_camera_within_reach_of_the_body_gives_finite_pictures():
     near = Camera(radius=0.5, fov_y_deg=90.0)
-    assert BodyPictures(Ball(), CPU).render(near).isfinite().all()
+    assert BodyPictures(Ball(), CPU).seen_from(near, 16).isfinite().all()
 
 
 def test_a_guide_is_opacity_and_the_latents_of_the_body_on_white():
