@@ -34,7 +34,7 @@ def test_the_body_itself_costs_nothing_from_any_side():
 def test_what_is_not_the_body_costs_the_more_the_farther_from_the_photo():
     nothing = torch.zeros(4, 64, 64)
     front, side, back = (loss_of(20.0 + turn, nothing) for turn in (0.0, 90.0, 180.0))
-    assert 20.0 * front < side < 0.75 * back
+    assert 15.0 * front < side < 0.75 * back
     # At the antipode the whole difference counts.
     picture = BodyPictures(Ball(), CPU).seen_from(
         Camera(azimuth_deg=200.0, elevation_deg=-10.0), 32
