@@ -95,6 +95,9 @@ def train_prior(
     """
     report = progress or _ignore
     prior = out / "prior"
+    # Refused before anything is made.
+    for settings in (config.data, config.shape_estimator):
+        num_shards(settings.num_objects, config.data.objects_per_shard)
     initial = initial_prior_folder(config.initial_prior or "bundled")
     if config.part == "diffusion":
         _train_diffusion(config, initial_shape_estimator(initial), prior, out, report)

@@ -23,7 +23,7 @@ from realfusion.cameras.camera import Camera, Rays
 NUM_OPACITY_CHANNELS = 1
 """Channels of a guide before the picture's latents."""
 
-GUIDE_PIXELS = 48
+GUIDE_PIXELS = 32
 """Side of the pictures that guides are made of."""
 
 _HALF_WIDTH = 0.66  # world units; bodies lie within

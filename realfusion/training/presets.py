@@ -72,6 +72,7 @@ _OBJECTIVE = ObjectiveConfig(
     image=TermConfig(initial=10.0),
     mask=TermConfig(initial=10.0),
     prior=TermConfig(initial=0.25),
+    body=TermConfig(initial=20.0),
     normal_smoothness=TermConfig(initial=2.0),
     orientation=TermConfig(initial=0.1),
 )
