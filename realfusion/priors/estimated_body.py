@@ -85,8 +85,9 @@ def _estimate(
     estimator: ShapeEstimator, image: Float[Tensor, "4 size size"], elevation_deg: float
 ) -> tuple[Float[Tensor, "num_planes size size"], Float[Tensor, "3 size size"]]:
     """Log-odds and colours behind an image: the mean of its own and its mirror's."""
-    both = torch.stack([image, image.flip(-1)]).cpu()
-    estimate = estimator(both, torch.full((2,), elevation_deg))
+    device = next(estimator.parameters()).device
+    both = torch.stack([image, image.flip(-1)]).to(device)
+    estimate = estimator(both, torch.full((2,), elevation_deg, device=device))
     logits, colours = (
         0.5 * (values[0] + values[1].flip(-1))
         for values in (estimate.logits, estimate.back_colours)

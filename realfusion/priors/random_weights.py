@@ -84,6 +84,8 @@ def random_prior(
         components.unet.to(device, precision.denoiser)
         components.vae.to(device, precision.vae)
         components.text_encoder.to(device)
+        if components.shape_estimator is not None:
+            components.shape_estimator.to(device)
     return StableDiffusionPrior(
         components, name="random", max_batch=max_batch, memory=memory
     )

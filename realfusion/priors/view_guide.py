@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from realfusion.cameras.camera import Camera, Rays
+from realfusion.cameras.camera import Camera, Rays, pixel_rays
+from realfusion.transfer import send
 
 NUM_OPACITY_CHANNELS = 1
 """Channels of a guide before the picture's latents."""
@@ -103,7 +104,11 @@ class BodyPictures:
 
     def seen_from(self, camera: Camera, size: int) -> Float[Tensor, "4 {size} {size}"]:
         """The body as a camera sees it; see `render`."""
-        return self.render(camera.rays(size, size, device=self._device), size)
+        pose = send(
+            camera.camera_to_world(), self._device
+        )  # the device is not waited for
+        rays = pixel_rays(pose, camera.free().focal_px(size), size, size)
+        return self.render(rays, size)
 
 
 class ViewGuide:

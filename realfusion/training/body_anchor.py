@@ -45,7 +45,7 @@ class BodyAnchor:
             The difference times (1 - cos γ) / 2, γ being the angle between the view
             and the photo: nothing at the photo, all of it at the back.
         """
-        size = shown.shape[-1] // 2
+        size = max(shown.shape[-1] // 2, 1)
         with torch.no_grad():
             picture = self._pictures.render(rays, size)
             towards = functional.normalize(rays.origins[0], dim=0)

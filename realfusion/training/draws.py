@@ -82,7 +82,7 @@ class StepDraw:
             size: Pixels a side of the random views.
             shrink: Pixels a side of the squares that share a ray.
         """
-        side = size // shrink
+        side = max(size // shrink, 1)
         focal_px = self.focal_px[view] * (side / size)
         return pixel_rays(self.camera_to_world[view], focal_px, side, side)
 

@@ -119,3 +119,15 @@ def test_more_channels_without_an_estimator_are_refused():
     check_components(components)
     with pytest.raises(InputError, match="inpainting, depth and upscaling"):
         check_components(dataclasses.replace(components, shape_estimator=None))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_guide_is_the_same_on_a_gpu(photo):
+    shape = dataclasses.replace(TINY, is_guided=True)
+    guides = []
+    for device in ("cpu", "cuda"):
+        guided = random_prior(shape, device=device, dtype="float32")
+        guided.set_photo(photo, Camera())
+        prompt, cameras = Prompt(subject="a duck"), [Camera(azimuth_deg=130.0)]
+        guides.append(guided.condition(prompt, cameras).guide.cpu())
+    torch.testing.assert_close(*guides, atol=2e-2, rtol=0)
