@@ -178,7 +178,8 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
                 f"this prior was not taught {', '.join(unknown)}: what it makes of "
                 f"them is chance"
             )
-    if stage.rgba is not None:
+    settings = config.reconstruction.score_distillation
+    if stage.rgba is not None and settings.body_guide:
         camera = reference_camera(config.reconstruction.reference_camera)
         model.set_photo(torch.from_numpy(stage.rgba), camera)
     model.release_text_encoder()
@@ -188,7 +189,6 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
         listener.note(describe_memory(model, num_views, num_sides=num_sides))
     with explained(remedy):
         _speed_up(stage, model, prompt)
-    settings = config.reconstruction.score_distillation
     if config.class_word is None and word is not None:
         prompt = replace(prompt, class_word=word)
     return ScoreDistillation(model, prompt, settings)
@@ -281,6 +281,7 @@ def build_prompt(config: RunConfig, subject: str) -> Prompt:
         negative_guidance=distillation.negative_guidance,
         perpendicular_weight=distillation.perpendicular_weight,
         perpendicular_weighting=distillation.perpendicular_weighting,
+        view_words=distillation.view_words,
         negative_view_words=distillation.negative_view_words,
         interpolate_views=distillation.interpolate_views,
         token_blending=distillation.token_blending,

@@ -123,9 +123,15 @@ class ScoreDistillationConfig:
     """With `perpendicular`: the same push for every view, or one away from the front
     that grows with the angle to the photo, from nothing to twice as much (Armandpour
     et al. 2023, Sec. 4)."""
+    view_words: bool = True
+    """Say in the prompt where the camera stands; without, every view is asked for
+    alike."""
     negative_view_words: bool | None = None
     """With `replace`: put the other views' words in the negative prompt; unless given,
     only where the prior has no view words of its own."""
+    body_guide: bool = True
+    """Show a denoiser that reads guides (the embedded prior's) what the body guessed
+    from the photo looks like from each view."""
     interpolate_views: bool = False
     """Blend the text states of the two neighbouring views by azimuth, so that the
     prompt does not jump between them (Armandpour et al. 2023, Sec. 4)."""
@@ -147,6 +153,16 @@ class ScoreDistillationConfig:
                 f"`annealing_fraction` must lie within (0, 1], got "
                 f"{self.annealing_fraction}"
             )
+        if not self.view_words:
+            if self.negative_guidance == "perpendicular":
+                raise ValueError(
+                    "`view_words` must be on with negative_guidance 'perpendicular', "
+                    "which names another view, got off"
+                )
+            if self.negative_view_words:
+                raise ValueError(
+                    "`view_words` must be on with negative_view_words, got off"
+                )
         if not 0.0 <= self.guidance_rescale <= 1.0:
             raise ValueError(
                 f"`guidance_rescale` must lie within [0, 1], got "

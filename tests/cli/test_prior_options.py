@@ -156,6 +156,28 @@ def test_every_option_of_guidance_reaches_the_prior(
     assert prompt.negative_guidance == "perpendicular"
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_view_words_and_the_body_guide_can_be_left_out(
+    args: list[str], monkeypatch: pytest.MonkeyPatch, is_on: bool
+) -> None:
+    condition = StableDiffusionPrior.condition
+    guides, view_words = [], []
+
+    def watch_condition(self, prompt, cameras):
+        conditioning = condition(self, prompt, cameras)
+        guides.append(conditioning.guide is not None)
+        view_words.append(prompt.view_words)
+        return conditioning
+
+    monkeypatch.setattr(StableDiffusionPrior, "condition", watch_condition)
+    args[args.index("--prior") + 1] = "bundled"
+    nested = "--reconstruction.score-distillation"
+    words = [] if is_on else [f"{nested}.no-view-words", f"{nested}.no-body-guide"]
+    brief = ["--inversion.refinement-steps", "0", "--views-per-step", "1"]
+    assert run_main([*args, *brief, *words]) == 0
+    assert guides == view_words == [is_on] * 4
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -88,6 +88,14 @@ def test_clipping_bounds_each_view_and_keeps_directions() -> None:
         ({"guidance_rescale": 2.0}, "`guidance_rescale` must lie within"),
         ({"mode": "csd", "guidance_rescale": 0.5}, "must be 0 with mode 'csd'"),
         ({"annealing_fraction": 0.0}, "`annealing_fraction` must lie within"),
+        (
+            {"view_words": False, "negative_guidance": "perpendicular"},
+            "`view_words` must be on with negative_guidance 'perpendicular'",
+        ),
+        (
+            {"view_words": False, "negative_view_words": True},
+            "`view_words` must be on with negative_view_words",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(options: dict, message: str) -> None:
