@@ -17,11 +17,12 @@ from realfusion.evaluation.perceptual import measure_perceptual
 from realfusion.io.images import write_png
 from realfusion.listener import RunListener
 from realfusion.outputs import METRICS_SIZE, build_mesh, measure_front, render_rgba
-from realfusion.pipeline import choose_device, load_state
+from realfusion.pipeline import choose_device
 from realfusion.rendering.scene import Scene
 from realfusion.run_folder import load_run
 from realfusion.run_lock import exclusive
 from realfusion.run_metrics import update_metrics
+from realfusion.run_state import load_state
 from realfusion.training.photo import reference_camera
 from realfusion.training.step import averaged_parameters
 

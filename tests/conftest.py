@@ -30,8 +30,8 @@ os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent / "no_hub_cache")
 CHECKED = (
     "cameras", "evaluation", "fields", "inspection", "io", "losses", "outputs",
     "pipeline",
-    "prior_training", "priors", "procedural", "rendering", "training",
-    "viewer.conventions", "viewer.field_view",
+    "prior_training", "priors", "procedural", "reconstruction_stage", "rendering",
+    "run_state", "training", "viewer.conventions", "viewer.field_view",
 )  # fmt: skip
 type_checker = types.ModuleType("realfusion_type_checker")
 type_checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
