@@ -14,29 +14,25 @@ from realfusion.cameras.camera import Camera
 from realfusion.priors.arrangement import arrange
 from realfusion.priors.components import Components, PrecisionName
 from realfusion.priors.config import PLACEHOLDER, DistillationMode, Prompt
-from realfusion.priors.estimated_body import EstimatedBody
 from realfusion.priors.graphs import GraphedNetworks
-from realfusion.priors.guidance import (
-    GuidanceSides,
-    add_noise,
-    noise_from_prediction,
-    rescaled_guidance,
+from realfusion.priors.guidance import GuidanceSides, add_noise, noise_from_prediction
+from realfusion.priors.guidance_batch import (
+    check_judgement,
+    predict_guided,
+    predict_sides,
 )
+from realfusion.priors.latent_codec import LatentCodec, limit_latents
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.memory import HIGH, MemoryPlan
 from realfusion.priors.metadata import PriorMetadata
 from realfusion.priors.model_files import resolve_alias
 from realfusion.priors.model_sources import load_source
-from realfusion.priors.network_calls import call_denoiser, call_encoder
+from realfusion.priors.network_calls import call_denoiser
 from realfusion.priors.protocol import Conditioning, NoiseResidual
 from realfusion.priors.text_conditioning import TextConditioner
 from realfusion.priors.view_conditioning import ViewConditioner
-from realfusion.priors.view_guide import BodyPictures, ViewGuide, guided_input
+from realfusion.priors.view_guide import ViewGuide, guide_from_photo, guided_input
 from realfusion.transfer import send
-
-LATENT_LIMIT = 64.0
-"""Largest latent that is judged as it is: ten times what images have, and a thousandth
-of what float16 holds."""
 
 
 class StableDiffusionPrior:
@@ -217,11 +213,16 @@ class StableDiffusionPrior:
         self._guide = None
         if image is None or estimator is None or not self._is_guided:
             return
-        rgba = image.permute(2, 0, 1).to(self.device, torch.float32)
-        photo = torch.cat([rgba[:3] * rgba[3:], rgba[3:]])
-        body = EstimatedBody(photo, camera, estimator)
-        pictures = BodyPictures(body, self.device)
-        self._guide = ViewGuide(pictures, self.encode, self.image_size)
+        self._guide = guide_from_photo(
+            image, camera, estimator, self.encode, self.image_size, self.device
+        )
+
+    @property
+    def _codec(self) -> LatentCodec:
+        """Its autoencoder as it is now: both that and the graphs may be replaced."""
+        one_by_one = self.memory.is_encoding_recomputed
+        replayed = None if self.graphs is None else self.graphs.encode
+        return LatentCodec(self.vae, self.image_size, self.device, one_by_one, replayed)
 
     def encode(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -234,34 +235,14 @@ class StableDiffusionPrior:
         Returns:
             Latents, float32; differentiable in the images.
         """
-        size = (self.image_size, self.image_size)
-        if tuple(images.shape[-2:]) != size:
-            shrinks = images.shape[-2] > size[0] or images.shape[-1] > size[1]
-            images = torch.nn.functional.interpolate(
-                images, size, mode="bilinear", antialias=shrinks
-            )
-        # The VAE wants [-1, 1]; it runs in its own precision, see choose_precision.
-        pixels = (2.0 * images - 1.0).to(self.device, self.vae.dtype)
-        chunk = 1 if self.memory.is_encoding_recomputed else pixels.shape[0]
-        encoded = [self._encode(part) for part in pixels.split(max(chunk, 1))]
-        config = self.vae.config
-        mean = torch.cat(encoded).float()
-        return (mean - (config.shift_factor or 0.0)) * config.scaling_factor
-
-    def _encode(self, pixels: Tensor) -> Tensor:
-        if self.graphs is not None and self.graphs.encode is not None:
-            return self.graphs.encode(pixels)
-        return call_encoder(self.vae, pixels)
+        return self._codec.encode(images)
 
     @torch.no_grad()
     def decode(
         self, latents: Float[Tensor, "batch channels latent_height latent_width"]
     ) -> Float[Tensor, "batch 3 height width"]:
         """Images in [0, 1] of latents; no gradient."""
-        config = self.vae.config
-        scaled = latents / config.scaling_factor + (config.shift_factor or 0.0)
-        pixels = self.vae.decode(scaled.to(self.device, self.vae.dtype)).sample
-        return (0.5 * pixels.float() + 0.5).clamp(0.0, 1.0)
+        return self._codec.decode(latents)
 
     def condition(self, prompt: Prompt, cameras: Sequence[Camera]) -> Conditioning:
         """Text states and view classes of one view a camera.
@@ -322,21 +303,14 @@ class StableDiffusionPrior:
         guidance_rescale: float = 0.0,
     ) -> Float[Tensor, "batch channels height width"]:
         """ε̂ with guidance, all sides of it in one batch; no gradient."""
-        if guidance_scale == 1.0 and conditioning.unconditional_context is None:
-            return self.predict_noise(
-                noisy,
-                timesteps,
-                conditioning.context,
-                conditioning.class_labels,
-                conditioning.guide,
-            )
-        sides = self.guidance_sides(noisy, timesteps, conditioning)
-        return rescaled_guidance(
-            sides.estimate(guidance_scale),
-            sides.positive,
+        return predict_guided(
+            self.predict_noise,
             noisy,
+            timesteps,
+            conditioning,
             self.alphas_cumprod[timesteps],
-            guidance_rescale,
+            guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
         )
 
     @torch.no_grad()
@@ -347,36 +321,7 @@ class StableDiffusionPrior:
         conditioning: Conditioning,
     ) -> GuidanceSides:
         """ε̂ under every prompt of guidance, in one batch; no gradient."""
-        contexts = [conditioning.negative_context, conditioning.context]
-        classes = [conditioning.negative_class_labels, conditioning.class_labels]
-        if conditioning.unconditional_context is not None:
-            contexts.insert(0, conditioning.unconditional_context)
-            classes.insert(0, conditioning.unconditional_class_labels)
-        labels = [side for side in classes if side is not None]
-        guide = conditioning.guide
-        if guide is not None:
-            guide = guide.repeat(len(contexts), 1, 1, 1)
-        *neutral, negative, positive = self.predict_noise(
-            noisy.repeat(len(contexts), 1, 1, 1),
-            timesteps.repeat(len(contexts)),
-            torch.cat(contexts),
-            torch.cat(labels) if labels else None,
-            guide,
-        ).chunk(len(contexts))
-        return GuidanceSides(
-            positive,
-            negative,
-            neutral[0] if neutral else None,
-            conditioning.perpendicular_weight,
-        )
-
-    def _limited(self, latents: Tensor) -> Tensor:
-        """Latents within what half precision can go on with; counts what is not.
-
-        NaN stays NaN: the training loop refuses it and names the term.
-        """
-        self._num_clipped += (latents.abs() > LATENT_LIMIT).sum()
-        return latents.clamp(-LATENT_LIMIT, LATENT_LIMIT)
+        return predict_sides(self.predict_noise, noisy, timesteps, conditioning)
 
     @torch.no_grad()
     def noise_residual(
@@ -409,16 +354,10 @@ class StableDiffusionPrior:
         Returns:
             The residual, float32, and ᾱ_t for the weighting.
         """
-        if len(conditioning) != latents.shape[0]:
-            raise ValueError(
-                f"`conditioning` must have one entry a latent ({latents.shape[0]}), "
-                f"got {len(conditioning)}"
-            )
-        if mode == "csd" and guidance_rescale != 0.0:
-            raise ValueError(
-                f"`guidance_rescale` must be 0 with mode 'csd', got {guidance_rescale}"
-            )
-        clean = self._limited(latents.detach().to(self.device, torch.float32))
+        check_judgement(latents, conditioning, mode, guidance_rescale)
+        clean = latents.detach().to(self.device, torch.float32)
+        clean, num_beyond = limit_latents(clean)
+        self._num_clipped += num_beyond
         timesteps = send(timesteps, self.device)
         noise = torch.randn(clean.shape, generator=generator, device=generator.device)
         noise = send(noise, self.device)

@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from realfusion.cameras.camera import Camera, Rays, pixel_rays
+from realfusion.priors.estimated_body import EstimatedBody
+from realfusion.priors.shape_estimator import ShapeEstimator
 from realfusion.transfer import send
 
 NUM_OPACITY_CHANNELS = 1
@@ -138,6 +140,30 @@ class ViewGuide:
         seen = [self._pictures.seen_from(each, GUIDE_PIXELS) for each in cameras]
         pictures = torch.stack(seen)
         return guide_latents(pictures, self._encode, self._image_size)
+
+
+def guide_from_photo(
+    image: Float[Tensor, "size size 4"],
+    camera: Camera,
+    estimator: ShapeEstimator,
+    encode: Callable[[Tensor], Tensor],
+    image_size: int,
+    device: torch.device,
+) -> ViewGuide:
+    """The guide that shows the body which is guessed from a photo.
+
+    Args:
+        image: The photo, RGBA with straight alpha in [0, 1].
+        camera: The camera that took it.
+        estimator: Guesses the body.
+        encode: From images in [0, 1] to latents.
+        image_size: Side of the images that `encode` is given.
+        device: Where the body computes.
+    """
+    rgba = image.permute(2, 0, 1).to(device, torch.float32)
+    photo = torch.cat([rgba[:3] * rgba[3:], rgba[3:]])
+    body = EstimatedBody(photo, camera, estimator)
+    return ViewGuide(BodyPictures(body, device), encode, image_size)
 
 
 def guide_latents(

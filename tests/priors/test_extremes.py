@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
+from realfusion.priors.latent_codec import LATENT_LIMIT
 from realfusion.priors.protocol import NoiseResidual
 from realfusion.priors.random_weights import TINY, random_prior
-from realfusion.priors.stable_diffusion import LATENT_LIMIT, StableDiffusionPrior
+from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
 
 @functools.cache
