@@ -143,10 +143,8 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     from realfusion.priors.score_distillation import ScoreDistillation
     from realfusion.priors.selection import resolve_prior
 
-    opened, options, device, listener = (
-        stage.opened, stage.options, stage.device, stage.listener,
-    )  # fmt: skip
-    config = opened.config
+    options, device, listener = stage.options, stage.device, stage.listener
+    config = stage.opened.config
     remedy = memory_remedy(config, options)
     source, reason, chosen = spec.source, None, _chosen(stage)
     # A run that "auto" began with one prior must not go on with another.
@@ -165,19 +163,8 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     _remember(stage, index, model.name, reason or resolved.reason)
     prompt = build_prompt(config, model.metadata.subject)
     stop_if_asked(listener, "before textual inversion")
-    word: str | None = None
-    if PLACEHOLDER in prompt.subject:
-        with explained(remedy):
-            if stage.rgba is not None and not _is_token_file(config):
-                word = class_word_of(opened, stage.rgba, model, index, listener)
-            model.set_token(_learn_token(stage, model, prompt, word, index))
-    else:
-        listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
-        if unknown := _unknown_words(model, prompt.subject):
-            listener.note(
-                f"this prior was not taught {', '.join(unknown)}: what it makes of "
-                f"them is chance"
-            )
+    with explained(remedy):
+        word = _teach(stage, model, prompt, index)
     settings = config.reconstruction.score_distillation
     if stage.rgba is not None and settings.body_guide:
         camera = reference_camera(config.reconstruction.reference_camera)
@@ -192,6 +179,25 @@ def _prepare_diffusion(stage: _Stage, spec: PriorSpec, index: int) -> Prior:
     if config.class_word is None and word is not None:
         prompt = replace(prompt, class_word=word)
     return ScoreDistillation(model, prompt, settings)
+
+
+def _teach(
+    stage: _Stage, model: StableDiffusionPrior, prompt: Prompt, index: int
+) -> str | None:
+    """Give `<e>` its meaning, if the prompt has it; returns the class word found."""
+    if PLACEHOLDER not in prompt.subject:
+        stage.listener.note(f"the prompt has no {PLACEHOLDER}, so no token is learned")
+        if unknown := _unknown_words(model, prompt.subject):
+            stage.listener.note(
+                f"this prior was not taught {', '.join(unknown)}: what it makes of "
+                f"them is chance"
+            )
+        return None
+    word: str | None = None
+    if stage.rgba is not None and not _is_token_file(stage.opened.config):
+        word = class_word_of(stage.opened, stage.rgba, model, index, stage.listener)
+    model.set_token(_learn_token(stage, model, prompt, word, index))
+    return word
 
 
 def _speed_up(stage: _Stage, model: StableDiffusionPrior, prompt: Prompt) -> None:

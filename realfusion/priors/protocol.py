@@ -47,7 +47,7 @@ class Prior(Protocol):
     """Knows what the object looks like from sides that the photo does not show.
 
     The one thing a training step asks of it is a loss. A new kind of prior is a class
-    with these three members, and one line in `realfusion.prior_stage.PRIOR_KINDS`.
+    with these three members, and one line in `realfusion.priors.registry.PRIOR_KINDS`.
     """
 
     @property
