@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from realfusion.config import ExportConfig
 from realfusion.priors.config import (
+    DEFAULT_INVERSION,
     FAST_INVERSION,
     PAPER_INVERSION,
     SMOKE_INVERSION,
@@ -34,7 +35,7 @@ PRESETS = {
     ),
     "default": Preset(
         reconstruction=DEFAULT,
-        inversion=TextualInversionConfig(),
+        inversion=DEFAULT_INVERSION,
         export=ExportConfig(),
     ),
     "fast": Preset(

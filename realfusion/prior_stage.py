@@ -304,7 +304,7 @@ def _learn_token(
 ) -> LearnedToken:
     """The token of this object: kept from before, from a file, or learned now."""
     from realfusion.priors.learned_embeds import load_learned_token, save_learned_token
-    from realfusion.priors.textual_inversion import invert
+    from realfusion.priors.textual_inversion import invert, num_inversion_steps
 
     config, listener = stage.opened.config, stage.listener
     path = stage.opened.folder.token(index)
@@ -324,7 +324,10 @@ def _learn_token(
             f"learned token with --token FILE"
         )
     settings = _inversion_settings(config, class_word)
-    listener.stage("textual inversion", settings.steps)
+    if steps := num_inversion_steps(prior, settings):
+        listener.stage("textual inversion", steps)
+    else:
+        listener.note("the token is what it starts from: no step of textual inversion")
     generator = torch.Generator().manual_seed(config.seed)
     token: LearnedToken | None = None
     progress_items = invert(

@@ -312,15 +312,19 @@ PAPER_INVERSION = TextualInversionConfig(
 )
 """One vector, 3000 steps, the paper's augmentation."""
 
+DEFAULT_INVERSION = TextualInversionConfig(refinement_steps=0)
+"""An image encoder's token is kept as it is: to refine it changed no figure of the
+embedded prior's reconstructions (docs/quality.md)."""
+
 FAST_INVERSION = TextualInversionConfig(
     steps=400,
-    refinement_steps=60,
+    refinement_steps=0,
     pool_size=48,
     heldout_size=8,
     evaluate_every=20,
     patience=4,
 )
-"""For a CPU: seconds with the bundled prior."""
+"""For a CPU, likewise."""
 
 SMOKE_INVERSION = TextualInversionConfig(
     steps=2,

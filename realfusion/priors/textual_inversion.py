@@ -104,6 +104,14 @@ def invert(
     yield from inversion.run()
 
 
+def num_inversion_steps(
+    prior: StableDiffusionPrior, config: TextualInversionConfig
+) -> int:
+    """Steps that `invert` takes at most: fewer where an image encoder begins."""
+    is_encoded = config.use_image_encoder and prior.image_encoder is not None
+    return config.refinement_steps if is_encoded else config.steps
+
+
 class _Inversion:
     """The state of one textual inversion."""
 
@@ -126,7 +134,7 @@ class _Inversion:
         # A device that runs ahead is waited for at the looks alone.
         self.reads_at_once = prior.device.type == "cpu"
         self.initial, is_encoded = _initial_vectors(prior, image, config)
-        self.steps = config.refinement_steps if is_encoded else config.steps
+        self.steps = num_inversion_steps(prior, config)
         relative_rate = (
             config.refinement_learning_rate if is_encoded else config.learning_rate
         )

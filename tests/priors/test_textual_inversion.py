@@ -10,6 +10,7 @@ from realfusion.cameras.camera import Camera
 from realfusion.errors import InputError, NonFiniteError
 from realfusion.priors import textual_inversion
 from realfusion.priors.config import (
+    DEFAULT_INVERSION,
     FAST_INVERSION,
     PAPER_INVERSION,
     AugmentationConfig,
@@ -19,7 +20,11 @@ from realfusion.priors.config import (
 from realfusion.priors.learned_embeds import LearnedToken
 from realfusion.priors.random_weights import TINY, random_prior
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
-from realfusion.priors.textual_inversion import InversionProgress, invert
+from realfusion.priors.textual_inversion import (
+    InversionProgress,
+    invert,
+    num_inversion_steps,
+)
 
 QUICK = TextualInversionConfig(
     steps=12,
@@ -126,6 +131,8 @@ def test_image_encoder_gives_the_start(
     assert not torch.equal(refined.vectors, token.vectors)
     words = dataclasses.replace(config, use_image_encoder=False, steps=0)
     assert run(prior, photo, words)[-1].token.num_vectors == 2
+    planned = [num_inversion_steps(prior, each) for each in (QUICK, config, words)]
+    assert planned == [QUICK.refinement_steps, 0, 0]
 
 
 def test_anchor_keeps_the_token_near_its_start(
@@ -304,7 +311,7 @@ def test_presets_are_what_they_say() -> None:
     assert (PAPER_INVERSION.steps, PAPER_INVERSION.num_vectors) == (3000, 1)
     assert PAPER_INVERSION.augmentation.flip_probability == 0.5
     assert not PAPER_INVERSION.describe_view
-    assert FAST_INVERSION.refinement_steps < 100
+    assert FAST_INVERSION.refinement_steps == DEFAULT_INVERSION.refinement_steps == 0
     with pytest.raises(ValueError, match="`batch_size` must be positive, got 0"):
         TextualInversionConfig(batch_size=0)
     with pytest.raises(ValueError, match="`learning_rate` must be positive"):
