@@ -136,6 +136,13 @@ __global__ void mma_kernel(float* sink, uint32_t seed) {
 
 __global__ void empty_kernel() {}
 
+// Keeps the device busy for some clocks.
+__global__ void wait_kernel(long long num_clocks) {
+  const long long begin = clock64();
+  while (clock64() - begin < num_clocks) {
+  }
+}
+
 struct Measurement {
   std::string name;   // copy, gather, reduction_1, reduction_2, fma, mma_tf32, ...
   int64_t num_bytes;  // of the table or the copied array; 0 where there is none
@@ -157,13 +164,17 @@ struct Buffer {
   void* data = nullptr;
 };
 
-// Median seconds of a launch, events around each.
+constexpr long long kHeadStartClocks = 200000;  // some 0.1 ms
+
+// Median seconds of a launch, events around each. The device waits until all three are
+// queued: idle, it would pass the first event at once and then wait for the host.
 double time_launch(int rounds, const std::function<void()>& launch) {
   cudaEvent_t begin, end;
   CHECK(cudaEventCreate(&begin));
   CHECK(cudaEventCreate(&end));
   std::vector<float> times;
   for (int round = -2; round < rounds; ++round) {
+    wait_kernel<<<1, 1>>>(kHeadStartClocks);
     CHECK(cudaEventRecord(begin));
     launch();
     CHECK(cudaGetLastError());

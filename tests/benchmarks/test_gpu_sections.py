@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks.gpu_suite import device_tests, parity, sanitizer
+from benchmarks.gpu_suite import device_tests, parity, sanitizer, timing
 from benchmarks.gpu_suite.floors import Ceilings, Demand, Scattered
 from benchmarks.gpu_suite.parity_cases import ParityCase
 from benchmarks.gpu_suite.peer_nerfacc import unpack_bits
@@ -140,6 +141,32 @@ RACECHECK = """\
 =========
 ========= RACECHECK SUMMARY: 1 hazard displayed (1 error, 0 warnings)
 """
+
+
+def test_a_replayed_graph_is_timed_on_a_device_that_is_not_idle(monkeypatch):
+    calls = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            calls.append("event")
+
+        def elapsed_time(self, end):
+            return 2.0
+
+    graph = SimpleNamespace(replay=lambda: calls.append("replay"))
+    monkeypatch.setattr(timing, "capture", lambda run: graph)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: calls.append("sleep"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append("wait"))
+    times, method = timing.time_on_device(
+        lambda: None, torch.device("cuda"), 2, is_captured=True
+    )
+    assert (times, method) == ([2e-3, 2e-3], "graph replay")
+    timed = ["event", "replay", "event"] * 2
+    assert calls == ["replay"] * 5 + ["sleep", *timed, "wait"]
 
 
 def test_findings_of_the_sanitizer_are_read_with_their_places():
