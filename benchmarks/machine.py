@@ -39,9 +39,12 @@ def describe_machine(device: str, threads: int | None) -> list[str]:
 
 
 def describe_commit() -> str:
-    """The commit, and whether files differ from it."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    """The commit, and whether files differ from it; `unknown` without git."""
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return "unknown"
     return result.stdout.strip() or "unknown"

@@ -80,6 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     begin = time.monotonic()
     total = QUICK_TOTAL_SECONDS if parsed.quick else TOTAL_SECONDS
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Once, before the results are files that differ from the commit's.
+    parsed.commit = parsed.commit or describe_commit()
+
+    def write(results: list[Result]) -> Path:
+        heading = make_heading(parsed, given, time.monotonic() - begin)
+        return write_results(parsed, heading, results)
+
     with tempfile.TemporaryDirectory(prefix="realfusion-gpu-") as work:
         setting = Setting(
             device="cpu" if parsed.dry_run else "cuda",
@@ -93,10 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             setting,
             total_seconds=parsed.seconds or total,
             say=lambda line: print(line, flush=True),
+            # A machine may be taken away, or a process of the driver's never end.
+            keep=write,
         )
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    heading = make_heading(parsed, given, time.monotonic() - begin)
-    path = write_results(parsed, heading, results)
+    path = write(results)
     print(path.read_text(encoding="utf-8"))
     print(f"written to {path} and {path.with_suffix('.json').name}")
     return 1 if collect(results, "failure") else 0
@@ -112,7 +120,7 @@ def make_heading(
         f"# {datetime.date.today().isoformat()}, {device}",
         "",
         f"- Command: `{command}`, {seconds:.0f} s",
-        f"- Commit: {parsed.commit or describe_commit()}",
+        f"- Commit: {parsed.commit}",
         f"- Python {platform.python_version()} on {platform.machine()}",
     ]
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def run_all(
     *,
     total_seconds: float,
     say: Callable[[str], None] = print,
+    keep: Callable[[list[Result]], object] = lambda results: None,
 ) -> list[Result]:
     """Run the sections while time is left.
 
@@ -58,6 +60,7 @@ def run_all(
         setting: Handed to each with its own limit.
         total_seconds: Limit of all together.
         say: Receives a line of progress.
+        keep: Receives the results so far after each section, to write them down.
     """
     begin = time.monotonic()
     results = []
@@ -78,6 +81,7 @@ def run_all(
                 say(f"  failure: {failure}")
         say(f"{section.name}: {result.state}, {result.seconds:.1f} s")
         results.append(result)
+        keep(results)
     return results
 
 
@@ -102,13 +106,14 @@ def run_one(section: Section, setting: Setting) -> Result:
         )
         try:
             code: int | None = process.wait(timeout=setting.seconds)
-        except BaseException as error:
-            # Its children too: a compiler or a sanitizer would go on for minutes.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
+        except subprocess.TimeoutExpired:
             code = None
+        finally:
+            # Its children too: a compiler or a program under a sanitizer that ran out
+            # of time would go on for minutes, beside the sections behind it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     seconds = time.monotonic() - begin
     entries = read_entries(path)
     output = log.read_text(encoding="utf-8", errors="replace").strip()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from benchmarks.gpu_suite.report import Report, read_entries
 from benchmarks.gpu_suite.runner import Result, run_all
 from benchmarks.gpu_suite.sections import SECTIONS, TOTAL_SECONDS, Section
 from benchmarks.gpu_suite.setting import Setting
+from benchmarks.machine import describe_commit
 from benchmarks.table import make_record, make_table
 
 SOURCES = {
@@ -21,6 +24,8 @@ SOURCES = {
     "def run(report, setting): report.note('so far'); os._exit(7)",
     "hangs": "import time\n"
     "def run(report, setting): report.note('begun'); time.sleep(60)",
+    "leaves": "import subprocess\n"
+    "def run(report, setting): report.note(subprocess.Popen(['sleep', '60']).pid)",
 }
 
 
@@ -55,6 +60,7 @@ def test_a_failing_section_loses_neither_the_others_nor_what_it_found(results):
         "raises": "failed",
         "crashes": "failed",
         "hangs": "out of time",
+        "leaves": "done",
     }
     found = {result.section.name: result.entries for result in results}
     assert found["raises"]["failure"] == ["ValueError: bad figures"]
@@ -66,6 +72,37 @@ def test_a_failing_section_loses_neither_the_others_nor_what_it_found(results):
     assert "exit status 7" in found["crashes"]["failure"][0]
     assert found["hangs"]["note"] == ["begun"]
     assert found["hangs"]["failure"] == ["out of time after 2 s"]
+
+
+def test_what_a_section_leaves_running_ends_with_it(results):
+    (pid,) = results[-1].entries["note"]
+    stat = Path(f"/proc/{pid}/stat")
+    for _ in range(100):
+        # Nobody may be there to bury it.
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.02)
+    pytest.fail("it still runs")
+
+
+def test_the_results_so_far_are_written_after_each_section(tmp_path, monkeypatch):
+    entries = read_entries(None) | {"note": ["so far"]}
+
+    def run_all(*arguments, keep, **options):
+        keep([Result(SECTIONS[0], "done", 1.0, 2.0, entries)])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run_all", run_all)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["--out", str(tmp_path), "--name", "cut", "--commit", "abc"])
+    assert "- build: so far" in (tmp_path / "cut.md").read_text(encoding="utf-8")
+    document = json.loads((tmp_path / "cut.json").read_text(encoding="utf-8"))
+    assert document["sections"][0]["note"] == ["so far"]
+
+
+def test_without_git_the_commit_is_unknown(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert describe_commit() == "unknown"
 
 
 def test_the_table_names_every_failure_and_keeps_every_time(results):
