@@ -84,8 +84,15 @@ class CudaRecorder:
         """Capture; see `Recorder.record`."""
         pool = after.pool() if isinstance(after, torch.cuda.CUDAGraph) else None
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._device), torch.cuda.graph(graph, pool=pool):
-            result = run()
+        with torch.cuda.device(self._device):
+            stream = torch.cuda.current_stream()
+            try:
+                with torch.cuda.graph(graph, pool=pool):
+                    result = run()
+            finally:
+                # The end of a capture that failed raises, and torch then stays on the
+                # capture's stream.
+                torch.cuda.set_stream(stream)
         return graph, result
 
 

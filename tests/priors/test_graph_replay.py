@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -183,6 +185,29 @@ def test_calls_and_backward_passes_in_any_order(
             (ours,) = torch.autograd.grad(result, values, upstream, retain_graph=True)
             (theirs,) = torch.autograd.grad(cube(values), values, upstream)
             assert torch.equal(ours, theirs)
+
+
+def test_a_capture_that_fails_leaves_the_stream_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch stays on the capture's stream when the end of the capture raises."""
+    streams = ["own"]
+
+    @contextmanager
+    def graph(recorded: object, pool: object) -> Iterator[None]:
+        streams.append("of the capture")
+        yield
+        raise RuntimeError("capture invalidated")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", type("CUDAGraph", (), {}))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: streams[-1])
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    recorder = CudaRecorder(torch.device("cuda"))
+    with pytest.raises(RuntimeError, match="invalidated"):
+        recorder.record(lambda: torch.zeros(1))
+    assert streams == ["own", "of the capture", "own"]
 
 
 @pytest.mark.cuda
