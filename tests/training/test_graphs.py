@@ -1,10 +1,12 @@
 """Steps by CUDA graphs, and eager ones, that never wait for the device."""
 
 import dataclasses
+import gc
 import math
 
 import pytest
 import torch
+from torch.autograd.graph import get_gradient_edge
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt, ScoreDistillationConfig
@@ -124,6 +126,25 @@ def test_another_size_begins_anew(config, photo):
     assert update.captures == 1, "the first step of a size runs as ever"
     run(state, Task(photo), config, update, 2)
     assert update.captures == 2
+
+
+def test_nothing_of_a_step_s_backward_graph_outlives_it(config, photo):
+    """A node that did would carry an eager step's stream into a capture, and end it."""
+    state, task = TrainState(config, seed=0), Task(photo)
+    parameters = list(state.scene.parameters())
+    run(state, task, config, update_scene, 1)
+    gc.disable()  # cycles would live on as well
+    try:
+        edges = [get_gradient_edge(each) for each in parameters]
+        for edge in edges:
+            edge.node.metadata["step"] = 0
+        launch_step(state, task, config)
+        assert "step" in get_gradient_edge(parameters[0]).node.metadata
+        del edges, edge
+        left = [get_gradient_edge(each).node.metadata for each in parameters]
+    finally:
+        gc.enable()
+    assert left == [{}] * len(parameters)
 
 
 class CudaPrior:
