@@ -7,11 +7,14 @@ import math
 import pytest
 import torch
 from torch.autograd.graph import get_gradient_edge
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from realfusion.cameras.camera import Camera
+from realfusion.cameras.camera import Camera, Rays
 from realfusion.priors.config import Prompt, ScoreDistillationConfig
 from realfusion.priors.score_distillation import ScoreDistillation
 from realfusion.rendering.capacity import SampleCounts
+from realfusion.training.draws import draw_step
 from realfusion.training.fit import fit
 from realfusion.training.graphs import GraphedUpdate
 from realfusion.training.launched import NonFiniteTermError, SampleOverflowError
@@ -126,6 +129,72 @@ def test_another_size_begins_anew(config, photo):
     assert update.captures == 1, "the first step of a size runs as ever"
     run(state, Task(photo), config, update, 2)
     assert update.captures == 2
+
+
+class HostTensors(TorchDispatchMode):
+    """Names the operators that have to do with tensors of the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.total = set(), 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.total += 1
+        leaves = tree_leaves((args, kwargs, result))
+        tensors = [each for each in leaves if isinstance(each, torch.Tensor)]
+        if any(each.is_cpu for each in tensors):
+            self.seen.add(str(func))
+        return result
+
+
+def on_meta(scene):
+    """A module on the device that has shapes and no numbers: reading one raises."""
+    for module in scene.modules():
+        for name, parameter in module._parameters.items():
+            module._parameters[name] = torch.nn.Parameter(parameter.to("meta"))
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = buffer.to("meta")
+    return scene
+
+
+@pytest.mark.parametrize("mode", ["albedo", "lambertian", "textureless", "normal"])
+@pytest.mark.parametrize("normals", ["analytic", "central", "tetrahedral"])
+@pytest.mark.parametrize("background", ["white", "learned"])
+def test_a_step_can_be_captured_for_it_knows_nothing_of_the_host(
+    config, photo, monkeypatch, mode, normals, background
+):
+    config = dataclasses.replace(
+        config,
+        field=dataclasses.replace(config.field, normals=normals),
+        background=dataclasses.replace(
+            config.background, prior_views=background, reference_view=background
+        ),
+    )
+    draw = draw_step(photo, config, 0, torch.Generator().manual_seed(0))
+    modes = (mode,) * config.prior_views
+    draw = dataclasses.replace(draw, shading_modes=modes).to(torch.device("meta"))
+    rays = Rays(photo.rays.origins.to("meta"), photo.rays.directions.to("meta"))
+    photo = dataclasses.replace(
+        photo,
+        premultiplied=photo.premultiplied.to("meta"),
+        alpha=photo.alpha.to("meta"),
+        rays=rays,
+    )
+    monkeypatch.setattr(torch.nn.Module, "to", lambda scene, device: on_meta(scene))
+    state = TrainState(config, seed=0, device="meta")
+    state.runs_ahead = True
+    for capacity in (state.photo_capacity, state.view_capacity):
+        capacity.observe(SampleCounts(2000, 1000))
+    # Fused on CUDA, and not to be had here.
+    monkeypatch.setattr(state.optimizer, "step", lambda: None)
+    update_scene(state, Task(photo), config, draw)  # what is made once, is made here
+    with HostTensors() as host:
+        outcome = update_scene(state, Task(photo), config, draw)
+    assert outcome.numbers.is_meta
+    assert all(each.grad.is_meta for each in state.scene.parameters())
+    assert host.total > 100
+    assert not host.seen
 
 
 def test_nothing_of_a_step_s_backward_graph_outlives_it(config, photo):
