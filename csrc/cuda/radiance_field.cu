@@ -228,15 +228,17 @@ struct BackwardPass {
   Tensor launch(const GradTable& grad_table) const {
     Tensor block_gradients;
     const bool with_normals = upstreams.normals != nullptr;
-    const int64_t tile_floats = backward_shared_floats(
-        static_cast<int>(field.hidden_width), padded_inputs(field.grid), with_normals);
+    const auto tile_floats = [&](FieldPrecision precision) {
+      return backward_shared_floats(precision, static_cast<int>(field.hidden_width),
+                                    padded_inputs(field.grid), with_normals);
+    };
     const auto run = [&](auto precision, auto width, auto normal) {
-      constexpr int kTile = kBackwardTile<width()>;
+      constexpr int kTile = kBackwardTile<precision(), width()>;
       const auto kernel =
           field_backward_kernel<precision(), width(), normal(), GradTable>;
       FieldCall own_call = call;
-      const FieldLaunch plan =
-          plan_launch<width()>(op, field, own_call, kernel, table, kTile, tile_floats);
+      const FieldLaunch plan = plan_launch<width()>(op, field, own_call, kernel, table,
+                                                    kTile, tile_floats(precision()));
       block_gradients = new_zeros(table, {int64_t{plan.blocks}, network_size});
       kernel<<<plan.blocks, kFieldBlock<kTile>, plan.shared_bytes,
                current_stream(table)>>>(own_call, saved, upstreams,
@@ -244,7 +246,8 @@ struct BackwardPass {
                                         grad_table);
       REALFUSION_CUDA_LAUNCH_CHECK();
     };
-    dispatch_field(choose_precision(field, tile_floats, table.get_device_index()),
+    dispatch_field(choose_precision(field, tile_floats(field_precision()),
+                                    table.get_device_index()),
                    field, with_normals, run);
     return block_gradients;
   }

@@ -35,10 +35,10 @@ __device__ inline void backward_activations(const FieldCall& call, const FieldLa
   }
 }
 
-template <int H>
+template <FieldPrecision P, int H>
 __device__ inline BackwardShared carve_backward(float* memory, int num_padded,
                                                 bool with_normals) {
-  constexpr int T = kBackwardTile<H>;
+  constexpr int T = kBackwardTile<P, H>;
   BackwardShared shared;
   shared.inputs = memory;
   shared.tangents = shared.inputs + num_padded * kFieldPitch<T>;
@@ -69,7 +69,7 @@ struct SecondGradientInput {
 // The products of a warp's 16 samples, and the block's sums, between barriers.
 template <FieldPrecision P, int H, bool kWithNormal>
 struct BackwardNetwork {
-  static constexpr int T = kBackwardTile<H>;
+  static constexpr int T = kBackwardTile<P, H>;
   const PackedNetwork& network;
   const BackwardShared& shared;
   int num_inputs;  // in use, a multiple of the depth
@@ -186,25 +186,25 @@ __device__ inline bool load_upstream(const FieldCall& call, const FieldLane& own
 // Each block adds its tiles to its own row of `block_gradients` [blocks, size of the
 // network], zeroed, and scatters the table's gradients [entries, F] into a table of
 // grid_scatter.cuh. A tile without any gradient, as behind an opaque surface, is left
-// out. Launch: any number of blocks of kFieldBlock<kBackwardTile<H>> threads,
+// out. Launch: any number of blocks of kFieldBlock<kBackwardTile<P, H>> threads,
 // backward_shared_floats of shared memory and, unless call.packed is set,
 // packed_floats.
 template <FieldPrecision P, int H, bool kWithNormal, class Table>
-__global__ void __launch_bounds__(kFieldBlock<kBackwardTile<H>>, 2)
+__global__ void __launch_bounds__(kFieldBlock<kBackwardTile<P, H>>, 2)
     field_backward_kernel(const __grid_constant__ FieldCall call,
                           const __grid_constant__ FieldArrays saved,
                           const __grid_constant__ FieldUpstreamArrays upstreams,
                           float* __restrict__ block_gradients,
                           const __grid_constant__ Table grad_table) {
   if constexpr (has_precision<P>()) {
-    constexpr int T = kBackwardTile<H>;
+    constexpr int T = kBackwardTile<P, H>;
     RF_DYNAMIC_SHARED(memory);
     const int num_inputs = call.grid.num_levels * call.grid.num_features;
     const int num_active = call.grid.num_active_levels * call.grid.num_features;
     const int num_padded = padded_inputs(call.grid);
     float* rest = memory;
     const PackedNetwork network = place_network<P, H>(call, num_padded, rest);
-    const BackwardShared shared = carve_backward<H>(rest, num_padded, kWithNormal);
+    const BackwardShared shared = carve_backward<P, H>(rest, num_padded, kWithNormal);
     const BackwardNetwork<P, H, kWithNormal> products{
         network, shared, (num_active + kDepth<P> - 1) / kDepth<P> * kDepth<P>,
         num_padded};

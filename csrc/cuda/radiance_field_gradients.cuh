@@ -8,9 +8,9 @@
 namespace realfusion::cuda {
 
 // A warp's share: 16 rows, and of the columns a group of tiles of 8.
-template <int H>
+template <FieldPrecision P, int H>
 struct GradientShare {
-  static constexpr int kTile = kBackwardTile<H>;
+  static constexpr int kTile = kBackwardTile<P, H>;
   static constexpr int kRowTiles = H / 16;
   static constexpr int kGroups = kTile / kWarpSamples / kRowTiles;
   // Of W2, of a chunk of W1.
@@ -78,7 +78,7 @@ __device__ inline float second_gradient(const float weights[kFieldOutputs],
 // left operand no precision rounds.
 template <FieldPrecision P, int H, bool kWithNormal>
 struct NetworkSums {
-  using Share = GradientShare<H>;
+  using Share = GradientShare<P, H>;
   static constexpr int T = Share::kTile;
   static constexpr int kPitch = kFieldPitch<T>;
 

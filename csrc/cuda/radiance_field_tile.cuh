@@ -30,10 +30,15 @@ constexpr int kInputChunk = 32;   // inputs that are multiplied back at a time
 
 // 128 samples a tile. The backward of 64 units keeps two activations of every unit of a
 // tile: with 64 samples two blocks fit in a multiprocessor, and one gathers while the
-// other multiplies; with 128 there would be room for one.
+// other multiplies; with 128 there would be room for one. Float32 is also for devices
+// whose blocks have 64 KB, too few for 128 samples of 32 units.
 constexpr int kForwardTile = 128;
-template <int H>
-constexpr int kBackwardTile = H == 64 ? 64 : 128;
+constexpr int backward_tile(FieldPrecision precision, int hidden_width) {
+  const bool is_small = hidden_width == 32 && precision == FieldPrecision::float32;
+  return hidden_width == 64 || is_small ? 64 : 128;
+}
+template <FieldPrecision P, int H>
+constexpr int kBackwardTile = backward_tile(P, H);
 
 // Threads of a block that takes tiles of T samples.
 template <int T>
@@ -180,9 +185,9 @@ inline int64_t forward_shared_floats(int hidden_width, int num_padded) {
   return int64_t{num_padded + hidden_width} * kFieldPitch<kForwardTile> +
          (kFieldOutputs + 3 + 4) * T;
 }
-inline int64_t backward_shared_floats(int hidden_width, int num_padded,
-                                      bool with_normals) {
-  const int64_t T = hidden_width == 64 ? kBackwardTile<64> : kBackwardTile<32>;
+inline int64_t backward_shared_floats(FieldPrecision precision, int hidden_width,
+                                      int num_padded, bool with_normals) {
+  const int64_t T = backward_tile(precision, hidden_width);
   const int64_t rows = int64_t{2} * hidden_width + (with_normals ? 2 : 1) * num_padded;
   return rows * (T + 4) + (kFieldOutputs + 4) * T;
 }

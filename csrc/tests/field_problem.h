@@ -166,10 +166,11 @@ std::vector<float> run_device_pass(const cuda::FieldCall& call, Outputs& saved,
   const cuda::FieldUpstreamArrays pointers{
       upstreams.densities.data(), upstreams.albedo.data(),
       kWithNormal ? upstreams.normals.data() : nullptr};
-  shim::launch(dim3(kNumBlocks), cuda::kFieldBlock<cuda::kBackwardTile<H>>, seed, [&] {
-    cuda::field_backward_kernel<P, H, kWithNormal>(call, device_arrays(saved), pointers,
-                                                   block_gradients.data(), table);
-  });
+  shim::launch(
+      dim3(kNumBlocks), cuda::kFieldBlock<cuda::kBackwardTile<P, H>>, seed, [&] {
+        cuda::field_backward_kernel<P, H, kWithNormal>(
+            call, device_arrays(saved), pointers, block_gradients.data(), table);
+      });
   shim::launch(dim3(shim::num_blocks(size, cuda::kSumColumns)),
                cuda::kSumColumns * cuda::kSumParts, seed, [&] {
                  cuda::field_sum_blocks_kernel(block_gradients.data(), kNumBlocks, size,

@@ -193,7 +193,7 @@ void test_field(int num_active_levels, bool with_normals) {
 // nothing of it is computed, which a bias that is not a number would show.
 void test_tiles_without_gradient_are_left_out() {
   constexpr int H = 32;
-  constexpr int64_t kTile = cuda::kBackwardTile<H>;
+  constexpr int64_t kTile = cuda::kBackwardTile<FieldPrecision::tf32, H>;
   static_assert(kTile < kNumSamples);
   Problem problem;
   make_problem(problem, H, 2, kLevels, true);
@@ -220,9 +220,25 @@ void test_tiles_without_gradient_are_left_out() {
   for (const float value : none.table) RF_CHECK(value == 0.0f);
 }
 
+// Devices without tensor cores for these precisions give a block 64 KB, and the network
+// may stay outside. The presets have up to 32 inputs.
+template <int H>
+void test_float32_fits_small_devices() {
+  constexpr int64_t kLimit = 64 << 10;
+  constexpr int kInputs = 32;
+  const int64_t forward = cuda::forward_shared_floats(H, kInputs);
+  const int64_t backward =
+      cuda::backward_shared_floats(FieldPrecision::float32, H, kInputs, true);
+  RF_CHECK(forward * int64_t{sizeof(float)} <= kLimit);
+  RF_CHECK(backward * int64_t{sizeof(float)} <= kLimit);
+}
+
 }  // namespace
 
 int main() {
+  test_float32_fits_small_devices<16>();
+  test_float32_fits_small_devices<32>();
+  test_float32_fits_small_devices<64>();
   test_field<16, 1>(4, true);
   test_field<16, 2>(5, true);
   test_field<16, 4>(4, true);
