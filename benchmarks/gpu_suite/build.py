@@ -93,7 +93,9 @@ def _build(report: Report) -> None:
         "TORCH_CUDA_ARCH_LIST": f"{major}.{minor}",
         "MAX_JOBS": str(os.cpu_count() or 1),
         # The field's kernels are one source, which takes one core minutes.
-        "NVCC_APPEND_FLAGS": "--split-compile=0",
+        "NVCC_APPEND_FLAGS": " ".join(
+            [os.environ.get("NVCC_APPEND_FLAGS", ""), "--split-compile=0"]
+        ).strip(),
     }
     command = [sys.executable, "setup.py", "build_ext", "--inplace"]
     result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
