@@ -39,8 +39,11 @@ def leaf_options(config: object, prefix: str = "") -> list[str]:
 
 def test_no_options_give_the_default_run():
     arguments = run_arguments()
+    preset = PRESETS["default"]
     assert arguments.config() == RunConfig(
-        image=Path("photo.png"), reconstruction=PRESETS["default"].reconstruction
+        image=Path("photo.png"),
+        inversion=preset.inversion,
+        reconstruction=preset.reconstruction,
     )
     assert arguments.options().out == Path("runs/photo")
 
