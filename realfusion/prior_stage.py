@@ -326,8 +326,10 @@ def _learn_token(
     settings = _inversion_settings(config, class_word)
     if steps := num_inversion_steps(prior, settings):
         listener.stage("textual inversion", steps)
+    elif settings.use_image_encoder and prior.image_encoder is not None:
+        listener.note("the token is read off the photo by the prior's image encoder")
     else:
-        listener.note("the token is what it starts from: no step of textual inversion")
+        listener.note(f"the token stays what it starts from, {settings.init_word!r}")
     generator = torch.Generator().manual_seed(config.seed)
     token: LearnedToken | None = None
     progress_items = invert(

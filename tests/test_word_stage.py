@@ -220,6 +220,8 @@ def test_an_image_encoder_makes_the_word_needless(
     listener = Recorder()
     assert prepare(bundled, tmp_path, listener).prompt.class_word == DEFAULT_CLASS_WORD
     assert "class word" not in listener.stages
+    assert "textual inversion" not in listener.stages
+    assert any("read off the photo" in note for note in listener.notes)
 
 
 def test_few_nouns_are_of_all_groups() -> None:
