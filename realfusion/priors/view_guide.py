@@ -106,9 +106,8 @@ class BodyPictures:
 
     def seen_from(self, camera: Camera, size: int) -> Float[Tensor, "4 {size} {size}"]:
         """The body as a camera sees it; see `render`."""
-        pose = send(
-            camera.camera_to_world(), self._device
-        )  # the device is not waited for
+        # A copy of the pose that the device need not be waited for.
+        pose = send(camera.camera_to_world(), self._device)
         rays = pixel_rays(pose, camera.free().focal_px(size), size, size)
         return self.render(rays, size)
 
