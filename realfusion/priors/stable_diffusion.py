@@ -227,14 +227,7 @@ class StableDiffusionPrior:
     def encode(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channels latent_height latent_width"]:
-        """Latents of images, by the mean of the VAE's posterior.
-
-        Args:
-            images: In [0, 1], any size; resized to `image_size`.
-
-        Returns:
-            Latents, float32; differentiable in the images.
-        """
+        """Latents of images in [0, 1], differentiable; see `LatentCodec.encode`."""
         return self._codec.encode(images)
 
     @torch.no_grad()

@@ -135,3 +135,9 @@ def photo() -> torch.Tensor:
     image[rows.abs() < 0.1] = torch.tensor([0.1, 0.1, 0.3, 0.0])
     image[..., 3] = (rows**2 + columns**2 < 0.5).float()
     return image
+
+
+@pytest.fixture
+def latents(generator: torch.Generator) -> torch.Tensor:
+    """Of three views of the tiny model."""
+    return torch.randn(3, 4, 8, 8, generator=generator)

@@ -17,11 +17,6 @@ CAMERAS = [Camera(), Camera(azimuth_deg=90.0), Camera(azimuth_deg=180.0)]
 TIMESTEPS = torch.tensor([30, 500, 950])
 
 
-@pytest.fixture
-def latents(generator: torch.Generator) -> torch.Tensor:
-    return torch.randn(3, 4, 8, 8, generator=generator)
-
-
 @pytest.mark.parametrize("name", ["prior", "class_prior"])
 @pytest.mark.parametrize("scale", [1.0, 7.5])
 def test_guidance_in_one_batch_equals_two_calls(

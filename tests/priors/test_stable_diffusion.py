@@ -24,11 +24,6 @@ CAMERAS = [Camera(), Camera(azimuth_deg=90.0), Camera(azimuth_deg=180.0)]
 TIMESTEPS = torch.tensor([30, 500, 950])
 
 
-@pytest.fixture
-def latents(generator: torch.Generator) -> torch.Tensor:
-    return torch.randn(3, 4, 8, 8, generator=generator)
-
-
 def test_small_chunks_change_nothing(
     prior: StableDiffusionPrior, latents: torch.Tensor
 ) -> None:
