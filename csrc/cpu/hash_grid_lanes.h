@@ -5,6 +5,8 @@
 // The arithmetic is that of core/hash_grid.h, lane by lane; the tests compare the two.
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 
 #include "cpu/hash_grid.h"
 
@@ -241,33 +243,28 @@ RF_INLINE void gather_entries(const float* entries, Int indices, Float features[
   }
 }
 
-// Writes the lanes' features to the rows of their points.
+// Writes the lanes' features point by point.
 template <int F>
-RF_INLINE void store_rows(const Float features[F], float* out, int64_t stride,
-                          int64_t count) {
-  alignas(64) float rows[kLanes * F];
+RF_INLINE void store_points(const Float features[F], float* out) {
   if constexpr (F == 2) {
     const FloatPair halves = interleave(features[0], features[1]);
-    store(rows, halves.first);
-    store(rows + kLanes, halves.second);
-    for (int64_t k = 0; k < count; ++k) {
-      *reinterpret_cast<double*>(out + k * stride) =
-          *reinterpret_cast<const double*>(rows + 2 * k);
-    }
+    store(out, halves.first);
+    store(out + kLanes, halves.second);
   } else {
+    alignas(64) float rows[kLanes * F];
     for (int f = 0; f < F; ++f) store(rows + f * kLanes, features[f]);
-    for (int64_t k = 0; k < count; ++k) {
-      for (int f = 0; f < F; ++f) out[k * stride + f] = rows[f * kLanes + k];
+    for (int k = 0; k < kLanes; ++k) {
+      for (int f = 0; f < F; ++f) out[k * F + f] = rows[f * kLanes + k];
     }
   }
 }
 
+// features: [count rounded up to kLanes, F], out.
 template <int F, bool kIsTangent>
 RF_LANES_TARGET void encode_chunk_level(const HashGrid& grid, int l,
                                         const float* directions, const float* positions,
                                         const float* table, float* features,
                                         int64_t count) {
-  const int64_t stride = int64_t{grid.num_levels} * F;
   const LaneLevel level = broadcast(grid, l);
   const float* entries = table + grid.levels[l].offset * F;
   for (int64_t i = 0; i < count; i += kLanes) {
@@ -284,8 +281,26 @@ RF_LANES_TARGET void encode_chunk_level(const HashGrid& grid, int l,
         sums[f] = multiply_add(corners.weights[c], entry[f], sums[f]);
       }
     }
-    store_rows<F>(sums, features + i * stride, stride,
-                  std::min<int64_t>(kLanes, count - i));
+    store_points<F>(sums, features + i * F);
+  }
+}
+
+// Levels whose features of one point fill a cache line. They are computed one after the
+// other and written together: written one by one, every line of the result would be
+// fetched and stored once for each of them. The backward reads them so, too.
+template <int F>
+constexpr int kLevelsPerLine = 16 / F;
+
+// Copies one row a level, [count, F], to the levels' columns of `rows`.
+template <int F>
+RF_LANES_TARGET void write_columns(const float* levels, int64_t level_stride,
+                                   int num_levels, float* rows, int64_t row_stride,
+                                   int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int l = 0; l < num_levels; ++l) {
+      std::memcpy(rows + i * row_stride + l * F, levels + l * level_stride + i * F,
+                  F * sizeof(float));
+    }
   }
 }
 
@@ -295,13 +310,21 @@ RF_LANES_TARGET void encode_rows(const HashGrid& grid, const float* directions,
                                  float* features, int64_t begin, int64_t end) {
   const int64_t stride = int64_t{grid.num_levels} * F;
   const int64_t num_active = int64_t{grid.num_active_levels} * F;
+  const int64_t chunk = std::min(kHashGridChunk, end - begin);
+  const int64_t level_stride = (chunk + kLanes - 1) / kLanes * kLanes * F;
+  const std::unique_ptr<float[]> levels(new float[kLevelsPerLine<F> * level_stride]);
   for (int64_t first = begin; first < end; first += kHashGridChunk) {
     const int64_t count = std::min(kHashGridChunk, end - first);
     float* out = features + first * stride;
-    for (int l = 0; l < grid.num_active_levels; ++l) {
-      encode_chunk_level<F, kIsTangent>(grid, l, directions + 3 * first,
-                                        positions + 3 * first, table,
-                                        out + int64_t{l} * F, count);
+    for (int l = 0; l < grid.num_active_levels; l += kLevelsPerLine<F>) {
+      const int num_levels = std::min(kLevelsPerLine<F>, grid.num_active_levels - l);
+      for (int k = 0; k < num_levels; ++k) {
+        encode_chunk_level<F, kIsTangent>(grid, l + k, directions + 3 * first,
+                                          positions + 3 * first, table,
+                                          levels.get() + k * level_stride, count);
+      }
+      write_columns<F>(levels.get(), level_stride, num_levels, out + int64_t{l} * F,
+                       stride, count);
     }
     if (num_active == stride) continue;
     for (int64_t i = 0; i < count; ++i) {
@@ -333,12 +356,12 @@ RF_INLINE void add_scaled(float* entry, float weight, const float* grad) {
   }
 }
 
+// grad: [count, F], in.
 template <int F, bool kIsTangent>
 RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
                                          const float* directions,
                                          const float* positions, const float* grad,
                                          float* grad_table, int64_t count) {
-  const int64_t stride = int64_t{grid.num_levels} * F;
   const LaneLevel level = broadcast(grid, l);
   float* entries = grad_table + grid.levels[l].offset * F;
   alignas(64) uint32_t indices[8][kLanes];
@@ -353,11 +376,24 @@ RF_LANES_TARGET void scatter_chunk_level(const HashGrid& grid, int l,
     }
     const int64_t num_lanes = std::min<int64_t>(kLanes, count - i);
     for (int64_t k = 0; k < num_lanes; ++k) {
-      const float* row = grad + (i + k) * stride;
       RF_UNROLL
       for (int c = 0; c < 8; ++c) {
-        add_scaled<F>(entries + int64_t{indices[c][k]} * F, weights[c][k], row);
+        add_scaled<F>(entries + int64_t{indices[c][k]} * F, weights[c][k],
+                      grad + (i + k) * F);
       }
+    }
+  }
+}
+
+// Copies the columns of every `level_step`th level of `rows` to one row a level.
+template <int F>
+RF_LANES_TARGET void read_columns(const float* rows, int64_t row_stride, int level_step,
+                                  int num_levels, float* levels, int64_t level_stride,
+                                  int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    for (int l = 0; l < num_levels; ++l) {
+      std::memcpy(levels + l * level_stride + i * F,
+                  rows + i * row_stride + l * level_step * F, F * sizeof(float));
     }
   }
 }
@@ -368,13 +404,23 @@ RF_LANES_TARGET void scatter_levels(const HashGrid& grid, int first_level,
                                     const float* directions, const float* positions,
                                     float* grad_table, int64_t num_points) {
   const int64_t stride = int64_t{grid.num_levels} * F;
+  // Of the levels of a line, those that are this thread's.
+  const int levels_at_once = std::max(1, kLevelsPerLine<F> / level_step);
+  const int64_t level_stride = std::min(kHashGridChunk, num_points) * F;
+  const std::unique_ptr<float[]> grads(new float[levels_at_once * level_stride]);
   for (int64_t first = 0; first < num_points; first += kHashGridChunk) {
     const int64_t count = std::min(kHashGridChunk, num_points - first);
-    for (int l = first_level; l < grid.num_active_levels; l += level_step) {
-      const float* grad = grad_features + first * stride + int64_t{l} * F;
-      scatter_chunk_level<F, kIsTangent>(grid, l, directions + 3 * first,
-                                         positions + 3 * first, grad, grad_table,
-                                         count);
+    for (int l = first_level; l < grid.num_active_levels;
+         l += levels_at_once * level_step) {
+      const int num_left = (grid.num_active_levels - l + level_step - 1) / level_step;
+      const int num_levels = std::min(levels_at_once, num_left);
+      read_columns<F>(grad_features + first * stride + int64_t{l} * F, stride,
+                      level_step, num_levels, grads.get(), level_stride, count);
+      for (int k = 0; k < num_levels; ++k) {
+        scatter_chunk_level<F, kIsTangent>(
+            grid, l + k * level_step, directions + 3 * first, positions + 3 * first,
+            grads.get() + k * level_stride, grad_table, count);
+      }
     }
   }
 }
