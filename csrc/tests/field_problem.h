@@ -13,6 +13,7 @@
 #include "cpu/radiance_field.h"
 #include "cuda/radiance_field_backward.cuh"
 #include "cuda/radiance_field_forward.cuh"
+#include "cuda/radiance_field_sums.cuh"
 
 namespace realfusion::test {
 

@@ -1,5 +1,6 @@
 """From a density grid to a clean triangle mesh, in the scene's own frame and scale."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -204,12 +205,15 @@ def _marching_cubes(
     from skimage.measure import marching_cubes
 
     spacing = 2 * bound / (occupancy.shape[0] - 1)
-    vertices, faces, _, _ = marching_cubes(
-        np.pad(occupancy, 1).astype(np.float32),
-        level=0.5,
-        spacing=(spacing,) * 3,
-        gradient_direction="ascent",
-    )
+    with warnings.catch_warnings():
+        # NumPy 2.5 deprecates what scikit-image 0.26 does with its own arrays.
+        warnings.filterwarnings("ignore", "Setting the shape", DeprecationWarning)
+        vertices, faces, _, _ = marching_cubes(
+            np.pad(occupancy, 1).astype(np.float32),
+            level=0.5,
+            spacing=(spacing,) * 3,
+            gradient_direction="ascent",
+        )
     mesh = trimesh.Trimesh(vertices - bound - spacing, faces, process=True)
     mesh = _largest_component(mesh)
     assert mesh.volume > 0, "marching cubes must wind its triangles outwards"
