@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 
@@ -26,6 +27,19 @@ def load() -> ModuleType:
         return import_module("realfusion._C")
     except ImportError as error:
         raise MissingKernelsError(
-            f"the native kernels of realfusion do not load ({error}); install again "
-            "with `pip install .` in this environment, then run `realfusion doctor`"
+            f"the native kernels of realfusion do not load ({error}); {_remedy()}"
         ) from error
+
+
+def _remedy() -> str:
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / "setup.py").exists():
+        return (
+            f"this is the source in {checkout}, where none are built: run from another "
+            "folder (and `pytest` in the place of `python -m pytest`) to use an "
+            "installed realfusion, or build them here with `pip install -e .`"
+        )
+    return (
+        "install again with `pip install .` in this environment, then run "
+        "`realfusion doctor`"
+    )
