@@ -11,13 +11,13 @@ import numpy as np
 
 from realfusion.cameras.camera import Camera
 from realfusion.config import ExportConfig
+from realfusion.devices import choose_device
 from realfusion.errors import InputError
 from realfusion.evaluation.ground_truth import evaluate, load_ground_truth
 from realfusion.evaluation.perceptual import measure_perceptual
 from realfusion.io.images import write_png
 from realfusion.listener import RunListener
 from realfusion.outputs import METRICS_SIZE, build_mesh, measure_front, render_rgba
-from realfusion.pipeline import choose_device
 from realfusion.rendering.scene import Scene
 from realfusion.run_folder import load_run
 from realfusion.run_lock import exclusive
@@ -60,7 +60,7 @@ def render_run(
     if not 1 <= size <= MAX_VIEW_SIZE:
         raise InputError(f"--size must lie within [1, {MAX_VIEW_SIZE}], got {size}")
     views = read_cameras(cameras)
-    state, _ = load_state(load_run(root), choose_device(device))
+    state, _ = load_state(load_run(root), choose_device(device, listener))
     listener.stage("views", len(views))
     paths = []
     with averaged_parameters(state) as scene:
@@ -96,7 +96,7 @@ def evaluate_run(
     """
     truth = load_ground_truth(ground_truth)
     opened = load_run(root)
-    place = choose_device(device)
+    place = choose_device(device, listener)
     state, _ = load_state(opened, place)
     size = truth.views.shape[1]
     camera = reference_camera(opened.config.reconstruction.reference_camera)

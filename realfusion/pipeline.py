@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from realfusion.config import RunConfig, RunOptions
-from realfusion.errors import InputError
+from realfusion.devices import choose_device
 from realfusion.io.framing import frame_object
 from realfusion.io.images import read_image, write_png
 from realfusion.io.matting import Matte, matte
@@ -63,8 +62,8 @@ def run(
         RunInterruptedError: The listener asked to stop; the state is saved.
         NonFiniteError: The optimisation diverged again and again.
     """
-    device = choose_device(options.device)
     listener.stage("input")
+    device = choose_device(options.device, listener)
     picture = None
     if config.image is not None:
         picture = matte(read_image(config.image), config.input.matting)
@@ -85,7 +84,7 @@ def export_run(root: Path, device: str, listener: RunListener) -> RunFolder:
     """Make the outputs of a run anew from its checkpoint."""
     opened = load_run(root)
     with exclusive(root):
-        state, history = load_state(opened, choose_device(device))
+        state, history = load_state(opened, choose_device(device, listener))
         export(opened, state, history, listener)
     return opened.folder
 
@@ -124,15 +123,3 @@ def prepare_input(
     )
     update_metrics(opened.folder, matting=picture.method)
     return quantised.astype(np.float32) / 255.0
-
-
-def choose_device(name: str) -> torch.device:
-    """The device a name stands for; InputError if this machine lacks it."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "--device cuda: torch finds no CUDA device; see `realfusion doctor`, or "
-            "use --device cpu"
-        )
-    return torch.device(name)

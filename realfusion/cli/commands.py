@@ -95,7 +95,7 @@ def batch(program: str, args: Sequence[str]) -> int:
 
     from realfusion import batch as batches
     from realfusion.cli.batch_display import batch_display, summary_table
-    from realfusion.pipeline import choose_device
+    from realfusion.devices import choose_device
 
     device = choose_device(arguments.device)
     images = batches.collect_images(arguments.images)

@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from realfusion import __version__, _extension
+
+if TYPE_CHECKING:
+    import torch
 
 State = Literal["ok", "optional", "missing"]
 
@@ -215,26 +218,27 @@ def _cuda() -> list[Finding]:
         memory = properties.total_memory / 2**30
         findings.append(
             _judge_device(
-                f"{properties.name}, {memory:.0f} GiB, capability {capability}", info
+                f"{properties.name}, {memory:.0f} GiB, capability {capability}",
+                info,
+                torch.device("cuda", index),
             )
         )
     return findings
 
 
-def _judge_device(description: str, info: dict[str, Any]) -> Finding:
+def _judge_device(
+    description: str, info: dict[str, Any], device: torch.device
+) -> Finding:
     """Whether the kernels can run on a device that is there."""
-    rebuild = (
-        "install a CUDA toolkit and set CUDA_HOME, then `REALFUSION_CUDA=1 pip install "
-        "--force-reinstall --no-deps .`; or compute with --device cpu"
-    )
-    if not info["has_cuda"]:
-        text = f"{description}: the kernels were built without CUDA"
-        return Finding("CUDA device", text, "missing", rebuild)
-    if not info["cuda_has_torch_stream"]:
-        text = f"{description}: torch's stream is not found"
-        return Finding("CUDA device", text, "missing", rebuild)
+    from realfusion.devices import build_obstacle, trial_obstacle
+
+    obstacle = build_obstacle(info) or trial_obstacle(device)
+    if obstacle is not None:
+        text = f"{description}: {obstacle}"
+        return Finding("CUDA device", text, "missing", "compute with --device cpu")
     built = f"kernels for {info['cuda_architectures']}, CUDA {info['cuda_toolkit']}"
-    return Finding("CUDA device", f"{description}; {built}")
+    text = f"{description}; {built}; a trial step agrees with the CPU's"
+    return Finding("CUDA device", text)
 
 
 def _toolkit() -> Finding:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from realfusion.devices import choose_device
 from realfusion.errors import InputError
 from realfusion.inspection import MAX_VIEW_SIZE
 from realfusion.io.atomic import write_text
 from realfusion.outputs import render_picture
-from realfusion.pipeline import choose_device
 from realfusion.run_folder import OpenRun, RunFolder, load_run
 from realfusion.run_metrics import read_metrics
 from realfusion.run_state import load_state

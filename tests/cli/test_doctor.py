@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from realfusion import _extension
 from realfusion.cli import doctor
@@ -99,7 +100,7 @@ def test_a_broken_part_does_not_end_the_examination(monkeypatch):
     ],
 )
 def test_a_gpu_without_kernels_is_an_error(change, state):
-    finding = doctor._judge_device("H200", CUDA_INFO | change)
+    finding = doctor._judge_device("H200", CUDA_INFO | change, torch.device("cpu"))
     assert finding.state == state
     assert "H200" in finding.value
 
