@@ -35,16 +35,18 @@ def choose_cuda() -> CudaToolkit | None:
         sys.exit(f"REALFUSION_CUDA must be auto, 1 or 0, got {wish!r}")
     if wish == "0":
         return None
-    toolkit = find_cuda_toolkit()
+    cuda = torch.version.cuda
+    major = int(cuda.split(".")[0]) if cuda else None
+    toolkit = find_cuda_toolkit(major) or find_cuda_toolkit()
     if wish == "1":
         if toolkit is None:
             sys.exit("REALFUSION_CUDA=1 but no CUDA toolkit is found: set CUDA_HOME")
         return toolkit
-    if toolkit is None or torch.version.cuda is None:
+    if toolkit is None or cuda is None:
         return None
-    if toolkit.version.split(".")[0] != torch.version.cuda.split(".")[0]:
+    if toolkit.major != major:
         print(
-            f"realfusion: CUDA kernels left out: torch is of CUDA {torch.version.cuda}"
+            f"realfusion: CUDA kernels left out: torch is of CUDA {cuda}"
             f", the toolkit in {toolkit.home} is {toolkit.version}. Install a matching "
             "toolkit and set CUDA_HOME."
         )

@@ -1,6 +1,7 @@
 """Where the CUDA toolkit is and what it can compile for.
 
-Shared by ``setup.py`` and ``tools/check_cuda.py``; standard library only.
+Shared by ``setup.py``, the build backend and ``tools/check_*.py``; standard library
+only.
 """
 
 from __future__ import annotations
@@ -9,11 +10,22 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 # Data-centre and desktop parts since 2020; the PTX of the newest serves the rest.
 DEFAULT_ARCHITECTURES = ("8.0", "8.6", "8.9", "9.0", "10.0", "12.0")
+
+# The packages that hold a compiler; their dependencies do not keep to one release.
+TOOLKIT_PACKAGES = (
+    "nvidia-cuda-nvcc",
+    "nvidia-nvvm",
+    "nvidia-cuda-crt",
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-cccl",
+)
+FIRST_PACKAGED_MAJOR = 13  # the packages of older releases have no nvcc
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,10 @@ class CudaToolkit:
     home: Path
     version: str
     architectures: tuple[str, ...]
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
 
     @property
     def nvcc(self) -> Path:
@@ -61,29 +77,55 @@ def _candidate_homes() -> list[Path]:
         top = re.search(r"^#\$ TOP=(.*)$", dry_run.stderr, re.MULTILINE)
         if top:
             homes.append(Path(top.group(1).strip()).resolve())
-    return [*homes, Path("/usr/local/cuda")]
+    return [*homes, Path("/usr/local/cuda"), *_packaged_homes()]
 
 
-def find_cuda_toolkit() -> CudaToolkit | None:
-    """The first complete toolkit found, or None."""
-    for home in _candidate_homes():
-        nvcc = home / "bin" / "nvcc"
-        header = home / "include" / "cuda_runtime.h"
-        if not (header.is_file() and nvcc.is_file()):
-            continue
-        version = subprocess.run(
-            [nvcc, "--version"], capture_output=True, text=True, check=False
-        )
-        release = re.search(r"release (\d+\.\d+)", version.stdout)
-        if version.returncode != 0 or release is None:
-            continue
-        listing = subprocess.run(
-            [nvcc, "--list-gpu-arch"], capture_output=True, text=True, check=False
-        )
-        numbers = re.findall(r"^compute_(\d+)(\d)$", listing.stdout, re.MULTILINE)
-        return CudaToolkit(
-            home=home,
-            version=release.group(1),
-            architectures=tuple(f"{major}.{minor}" for major, minor in numbers),
-        )
+def _packaged_homes() -> list[Path]:
+    """Where NVIDIA's packages on the package index put a toolkit."""
+    folders = [Path(folder or ".", "nvidia") for folder in sys.path]
+    return [home for folder in folders for home in folder.glob("cu[0-9]*")]
+
+
+def toolkit_requirements(release: str) -> list[str]:
+    """The packages of a CUDA release, ``"13.0"``: a toolkit for one build."""
+    if int(release.split(".")[0]) < FIRST_PACKAGED_MAJOR:
+        return []
+    return [f"{name}=={release}.*" for name in TOOLKIT_PACKAGES]
+
+
+def has_cuda_driver() -> bool:
+    """Whether a driver is there, natively or in the Linux of Windows."""
+    signs = ("/proc/driver/nvidia/version", "/usr/lib/wsl/lib/libcuda.so.1")
+    return any(Path(sign).exists() for sign in signs)
+
+
+def find_cuda_toolkit(major: int | None = None) -> CudaToolkit | None:
+    """The first complete toolkit found, of a major release if one is given."""
+    toolkits = (_examine(home) for home in _candidate_homes())
+    for toolkit in toolkits:
+        if toolkit is not None and major in (None, toolkit.major):
+            return toolkit
     return None
+
+
+def _examine(home: Path) -> CudaToolkit | None:
+    """The toolkit in a folder, if it is complete and its compiler runs."""
+    nvcc = home / "bin" / "nvcc"
+    header = home / "include" / "cuda_runtime.h"
+    if not (header.is_file() and nvcc.is_file()):
+        return None
+    version = subprocess.run(
+        [nvcc, "--version"], capture_output=True, text=True, check=False
+    )
+    release = re.search(r"release (\d+\.\d+)", version.stdout)
+    if version.returncode != 0 or release is None:
+        return None
+    listing = subprocess.run(
+        [nvcc, "--list-gpu-arch"], capture_output=True, text=True, check=False
+    )
+    numbers = re.findall(r"^compute_(\d+)(\d)$", listing.stdout, re.MULTILINE)
+    return CudaToolkit(
+        home=home,
+        version=release.group(1),
+        architectures=tuple(f"{major}.{minor}" for major, minor in numbers),
+    )

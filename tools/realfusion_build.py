@@ -9,6 +9,10 @@ lies there, this backend asks for no other and appends that folder to
 With no torch installed it requires one like any other build dependency.
 
 ``REALFUSION_TORCH_SITE`` names further site-packages folders to look in.
+
+Where there is a CUDA device, and a torch that can use it, but no toolkit to compile the
+kernels with, the build asks for NVIDIA's compiler from the package index: some 70 MB,
+for the build alone. ``REALFUSION_CUDA=0`` does without.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from importlib import machinery, metadata
 from pathlib import Path
 from typing import Any
 
+from cuda_toolkit import find_cuda_toolkit, has_cuda_driver, toolkit_requirements
 from setuptools import build_meta
 from setuptools.build_meta import (  # noqa: F401  (hooks of the build frontend)
     build_sdist,
@@ -70,6 +75,25 @@ def _torch_requirements() -> list[str]:
     return [] if find_torch_site() else [TORCH_REQUIREMENT]
 
 
+def torch_cuda_release(site: str | None) -> str | None:
+    """The CUDA of the torch in a folder, ``"13.0"``; None for a torch of CPUs."""
+    version = Path(site, "torch", "version.py") if site else None
+    if version is None or not version.is_file():
+        return None
+    match = re.search(r"^cuda\b.*= '([\d.]+)'$", version.read_text(), re.MULTILINE)
+    return match[1] if match else None
+
+
+def _toolkit_requirements() -> list[str]:
+    wish = os.environ.get("REALFUSION_CUDA", "auto")
+    release = torch_cuda_release(find_torch_site())
+    if release is None or wish == "0" or (wish == "auto" and not has_cuda_driver()):
+        return []
+    if find_cuda_toolkit(int(release.split(".")[0])):
+        return []
+    return toolkit_requirements(release)
+
+
 def _expose_torch() -> None:
     """Make the target environment's torch importable in this build."""
     if machinery.PathFinder.find_spec("torch"):
@@ -84,14 +108,14 @@ def get_requires_for_build_wheel(
     config_settings: dict[str, Any] | None = None,
 ) -> list[str]:
     required = build_meta.get_requires_for_build_wheel(config_settings)
-    return required + _torch_requirements()
+    return required + _torch_requirements() + _toolkit_requirements()
 
 
 def get_requires_for_build_editable(
     config_settings: dict[str, Any] | None = None,
 ) -> list[str]:
     required = build_meta.get_requires_for_build_editable(config_settings)
-    return required + _torch_requirements()
+    return required + _torch_requirements() + _toolkit_requirements()
 
 
 def build_wheel(

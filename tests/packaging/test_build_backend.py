@@ -85,3 +85,60 @@ def test_backend_offers_every_hook(backend):
         "prepare_metadata_for_build_wheel", "prepare_metadata_for_build_editable",
     ):  # fmt: skip
         assert callable(getattr(backend, hook)), hook
+
+
+@pytest.fixture
+def machine(backend, monkeypatch, tmp_path):
+    """A machine with a torch, perhaps a driver, perhaps a toolkit."""
+
+    def pretend(cuda: str | None, *, driver: bool = True, toolkit: bool = False):
+        site = make_site(tmp_path / "site", "2.13.0")
+        text = f"cuda: Optional[str] = {cuda!r}\nhip: Optional[str] = None\n"
+        Path(site, "torch", "version.py").write_text(text)
+        found = object() if toolkit else None
+        monkeypatch.setattr(backend, "_candidate_sites", lambda: [site])
+        monkeypatch.setattr(backend, "has_cuda_driver", lambda: driver)
+        monkeypatch.setattr(backend, "find_cuda_toolkit", lambda major: found)
+        monkeypatch.delenv("REALFUSION_CUDA", raising=False)
+
+    return pretend
+
+
+def test_asks_for_the_compiler_of_torchs_release_where_a_device_has_none(
+    backend, machine
+):
+    machine("13.0")
+    required = backend.get_requires_for_build_wheel()
+    assert "nvidia-cuda-nvcc==13.0.*" in required
+    assert "nvidia-nvvm==13.0.*" in required
+
+
+@pytest.mark.parametrize(
+    ("cuda", "facts", "wish"),
+    [
+        (None, {}, "auto"),
+        ("13.0", {"driver": False}, "auto"),
+        ("13.0", {"toolkit": True}, "auto"),
+        ("13.0", {}, "0"),
+        ("12.8", {}, "auto"),  # its packages hold no nvcc
+    ],
+)
+def test_asks_for_no_compiler_where_none_is_needed_or_to_be_had(
+    backend, machine, monkeypatch, cuda, facts, wish
+):
+    machine(cuda, **facts)
+    monkeypatch.setenv("REALFUSION_CUDA", wish)
+    assert backend._toolkit_requirements() == []
+
+
+def test_a_build_that_must_have_the_kernels_asks_without_a_driver(
+    backend, machine, monkeypatch
+):
+    machine("13.0", driver=False)
+    monkeypatch.setenv("REALFUSION_CUDA", "1")
+    assert backend._toolkit_requirements()
+
+
+def test_a_torch_that_is_not_there_has_no_cuda(backend, tmp_path):
+    assert backend.torch_cuda_release(None) is None
+    assert backend.torch_cuda_release(str(tmp_path)) is None

@@ -116,6 +116,23 @@ def test_incomplete_toolkit_is_passed_over(cuda_toolkit, monkeypatch, tmp_path):
     assert cuda_toolkit.find_cuda_toolkit().home == home
 
 
+def test_toolkit_of_nvidias_packages(cuda_toolkit, monkeypatch, tmp_path):
+    home = make_toolkit(tmp_path / "site" / "nvidia" / "cu12")
+    monkeypatch.setattr(cuda_toolkit.sys, "path", [str(tmp_path / "site")])
+    monkeypatch.setattr(
+        cuda_toolkit, "_candidate_homes", lambda: cuda_toolkit._packaged_homes()
+    )
+    assert cuda_toolkit.find_cuda_toolkit().home == home
+    assert cuda_toolkit.find_cuda_toolkit(12).home == home
+    assert cuda_toolkit.find_cuda_toolkit(13) is None
+
+
+def test_packages_of_a_release_are_all_of_that_release(cuda_toolkit):
+    required = cuda_toolkit.toolkit_requirements("13.1")
+    assert len(required) == 5
+    assert all(each.endswith("==13.1.*") for each in required)
+
+
 def test_ptxas_reports_are_read(check_cuda):
     first, second = check_cuda.parse_ptxas("encode.cu", PTXAS)
     assert (first.architecture, first.registers, first.spill_bytes) == ("90", 40, 0)
