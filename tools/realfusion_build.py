@@ -11,8 +11,8 @@ With no torch installed it requires one like any other build dependency.
 ``REALFUSION_TORCH_SITE`` names further site-packages folders to look in.
 
 Where there is a CUDA device, and a torch that can use it, but no toolkit to compile the
-kernels with, the build asks for NVIDIA's compiler from the package index: some 70 MB,
-for the build alone. ``REALFUSION_CUDA=0`` does without.
+kernels with, the build asks for NVIDIA's compiler from the package index: about
+100 MB, for the build alone. ``REALFUSION_CUDA=0`` does without.
 """
 
 from __future__ import annotations
