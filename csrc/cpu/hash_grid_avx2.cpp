@@ -7,6 +7,8 @@
 #define RF_LANES_TARGET RF_TARGET_AVX2
 #include "cpu/hash_grid_lanes.h"
 
+#include "cpu/hash_grid_table_lanes.h"
+
 #include "cpu/hash_grid_slope_lanes.h"
 
 namespace realfusion::cpu {

@@ -1,8 +1,38 @@
 // The hash grid's backward to the positions on SIMD lanes, of the features and of their
 // derivative along a direction, and the table of all kernels. Included after
-// hash_grid_lanes.h, with its macros.
+// hash_grid_table_lanes.h, with its macros.
 namespace realfusion::RF_LANES {
 namespace {
+
+// The dot product of each corner's entry with the upstream gradient of its point.
+template <int F>
+RF_INLINE void corner_dots(const float* entries, const Int indices[8],
+                           const Float grad[F], Float dots[8]) {
+  RF_UNROLL
+  for (int c = 0; c < 8; ++c) {
+    Float entry[F];
+    gather_entries<F>(entries, indices[c], entry);
+    dots[c] = multiply(grad[0], entry[0]);
+    RF_UNROLL
+    for (int f = 1; f < F; ++f) dots[c] = multiply_add(grad[f], entry[f], dots[c]);
+  }
+}
+
+// sum over the four edges along `axis` of weight * (dot at the upper - lower corner).
+RF_INLINE Float edge_sum(const LaneBlend& blend, int axis, const Float dots[8]) {
+  const int first = axis == 0 ? 1 : 0;
+  const int second = axis == 2 ? 1 : 2;
+  Float weights[4];
+  plane_weights(blend, first, second, weights);
+  Float sum = set(0.0f);
+  RF_UNROLL
+  for (int edge = 0; edge < 4; ++edge) {
+    const int lower = (edge & 1) << first | (edge >> 1) << second;
+    const Float difference = subtract(dots[lower | 1 << axis], dots[lower]);
+    sum = multiply_add(weights[edge], difference, sum);
+  }
+  return sum;
+}
 
 // Per unit of position: slope of each axis times the differences along it.
 RF_INLINE void position_gradient(const LaneLevel& level, const LaneBlend& blend,
