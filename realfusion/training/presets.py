@@ -77,6 +77,10 @@ _OBJECTIVE = ObjectiveConfig(
     orientation=TermConfig(initial=0.1),
 )
 
+_EPS = 1e-5
+"""Adam's: near the gradients of the sides that nobody sees. With one far below, noise
+alone moves them by the whole rate at every step, and they mottle (docs/quality.md)."""
+
 DEFAULT = ReconstructionConfig(
     iterations=1000,
     prior_view_size=64,
@@ -89,7 +93,9 @@ DEFAULT = ReconstructionConfig(
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="auto", steps=300),
     objective=_OBJECTIVE,
-    optimizer=OptimizerConfig(grid_learning_rate=4e-3, final_rate_fraction=0.1),
+    optimizer=OptimizerConfig(
+        grid_learning_rate=4e-3, final_rate_fraction=0.1, eps=_EPS
+    ),
     score_distillation=_DISTILLATION,
 )
 """For some minutes on a CPU: finer than `fast`, and calmer towards the end."""
@@ -111,7 +117,7 @@ FAST = ReconstructionConfig(
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="auto", steps=300),
     objective=_OBJECTIVE,
-    optimizer=OptimizerConfig(grid_learning_rate=4e-3),
+    optimizer=OptimizerConfig(grid_learning_rate=4e-3, eps=_EPS),
     score_distillation=_DISTILLATION,
 )
 """For two CPU cores and a few minutes."""
