@@ -151,7 +151,8 @@ def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
     Without a photo there is no body to start from but the blob, and no side whose
     colours are known: a background that changes keeps the object from fading into what
     is behind it, and empty space is a little preferred. Light is the preset's: `paper`
-    has DreamFusion's; the embedded prior roughens what it sees lit.
+    has DreamFusion's; the embedded prior roughens what it sees lit. Every side is one
+    that the prior alone knows, so that none is to be calmed by Adam's epsilon.
     """
     objective = config.objective
     return replace(
@@ -159,6 +160,7 @@ def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
         initial_shape=replace(config.initial_shape, kind="blob"),
         field=replace(config.field, blob_density=FieldConfig().blob_density),
         background=replace(config.background, prior_views="random"),
+        optimizer=replace(config.optimizer, eps=OptimizerConfig().eps),
         objective=replace(
             objective,
             prior=replace(objective.prior, initial=max(1.0, objective.prior.initial)),
