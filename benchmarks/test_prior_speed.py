@@ -62,8 +62,6 @@ def time_beside_floor(
 @pytest.mark.parametrize("method", ["ours", "bare networks"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_score_distillation(benchmark, device, synchronize, case, method):
-    if case.is_compiled and device.type == "cpu":
-        pytest.skip("compiling takes minutes on a CPU")
     if case.is_graphed and device.type == "cpu":
         pytest.skip("CUDA graphs need a CUDA device")
     prior = make_prior(case, shape_on(device), str(device))
