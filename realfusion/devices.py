@@ -8,6 +8,7 @@ to it: a small step on it and on the CPU must agree.
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 import torch
@@ -18,14 +19,14 @@ from realfusion.cameras.camera import Camera
 from realfusion.errors import InputError
 from realfusion.fields.config import FieldConfig
 from realfusion.fields.radiance_field import RadianceField
-from realfusion.listener import RunListener, SilentListener
+from realfusion.listener import RunListener
 from realfusion.rendering.config import RendererConfig
 from realfusion.rendering.scene import Scene
 from realfusion.rendering.shading import Shading
 
 REBUILD = (
-    "install a CUDA toolkit and set CUDA_HOME, then `REALFUSION_CUDA=1 pip install "
-    "--force-reinstall --no-deps .`"
+    "install again with `REALFUSION_CUDA=1 pip install --force-reinstall --no-deps .` "
+    "(a torch for less than CUDA 13 needs a toolkit and CUDA_HOME besides)"
 )
 LARGEST_ERROR = 0.2
 """Relative difference to the CPU from which a device is not trusted. With weights
@@ -46,7 +47,8 @@ def choose_device(name: str, listener: RunListener | None = None) -> torch.devic
 
     Args:
         name: `cpu`, `cuda`, or `auto`: CUDA where the kernels work, else the CPU.
-        listener: Told why a device that is there is not taken.
+        listener: Told why a device that is there is not taken; without one, a warning
+            tells it.
 
     Raises:
         InputError: CUDA is asked for and cannot be had.
@@ -60,9 +62,11 @@ def choose_device(name: str, listener: RunListener | None = None) -> torch.devic
         raise InputError(
             f"--device cuda: {obstacle}; see `realfusion doctor`, or use --device cpu"
         )
-    (listener or SilentListener()).note(
-        f"the CUDA device is left alone, and the CPU computes: {obstacle}"
-    )
+    message = f"the CUDA device is left alone, and the CPU computes: {obstacle}"
+    if listener is None:
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    else:
+        listener.note(message)
     return torch.device("cpu")
 
 
@@ -91,7 +95,7 @@ def trial_obstacle(device: torch.device) -> str | None:
         found = trial_step(device)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
-        return f"the kernels fail there ({reason}): {REBUILD}"
+        return f"the kernels fail there ({reason}); if built for other cards, {REBUILD}"
     wrong = [
         name
         for name, value in expected.items()
@@ -118,13 +122,16 @@ def trial_step(device: torch.device) -> dict[str, Tensor]:
     loss = loss + rendered.back_facing.mean()
     grad_table, grad_network = torch.autograd.grad(loss, (field.table, field.w2))
     scene.update_occupancy(every_cell=True, generator=generator)
+    cell_densities = scene.occupancy.density_ema.clone()
+    # Which cells it draws depends on rounding: it need only run.
+    scene.update_occupancy(every_cell=False, generator=generator)
     results = {
         "colours": rendered.rgb,
         "depths": rendered.depth,
         "normals": rendered.normals,
         "gradients of the table": grad_table,
         "gradients of the network": grad_network,
-        "cell densities": scene.occupancy.density_ema,
+        "cell densities": cell_densities,
     }
     return {name: value.detach().cpu() for name, value in results.items()}
 

@@ -23,7 +23,7 @@ class Notes(SilentListener):
 
 @pytest.fixture
 def with_cuda(monkeypatch):
-    """A machine with a CUDA device, which is `obstructed` by something or nothing."""
+    """A machine with a CUDA device, which something or nothing obstructs."""
 
     def pretend(obstacle: str | None) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -53,6 +53,8 @@ def test_auto_leaves_a_device_without_kernels_alone_and_says_why(with_cuda):
     assert choose_device("auto", notes).type == "cpu"
     (line,) = notes.lines
     assert "the kernels were built without CUDA" in line
+    with pytest.warns(RuntimeWarning, match="built without CUDA"):
+        assert choose_device("auto").type == "cpu"
 
 
 def test_cuda_that_cannot_be_had_is_refused(with_cuda, monkeypatch):

@@ -28,6 +28,14 @@ def test_missing_kernels_of_an_installation_name_the_remedy(load_from):
         _extension.load()
 
 
+def test_kernels_of_a_checkout_that_do_not_load_are_to_be_built_again(load_from):
+    Path(load_from, "setup.py").touch()
+    Path(load_from, "realfusion").mkdir()
+    Path(load_from, "realfusion", "_C.so").touch()
+    with pytest.raises(_extension.MissingKernelsError, match=r"`pip install \.`"):
+        _extension.load()
+
+
 def test_missing_kernels_of_a_checkout_say_that_it_is_one(load_from):
     Path(load_from, "setup.py").touch()
     with pytest.raises(_extension.MissingKernelsError, match=r"python -m pytest") as e:
