@@ -10,6 +10,7 @@ from realfusion.training.presets import DEFAULT, FAST, PAPER, SMOKE, for_text
 @pytest.mark.parametrize("preset", [PAPER, DEFAULT, FAST, SMOKE])
 def test_words_alone_start_from_a_blob_before_changing_backgrounds(preset):
     config = for_text(preset)
+    assert config.optimizer.eps == PAPER.optimizer.eps
     assert config.initial_shape.kind == "blob"
     assert config.field.blob_density > 0.0
     assert config.background.prior_views == "random"
