@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "bindings/stable.h"
 
@@ -12,11 +13,13 @@ struct CompositeSizes {
   int64_t num_rays;
   int64_t num_samples;
   int64_t num_channels;
+  int64_t num_facing;  // rays whose share of back-facing normals is asked for: all, or 0
 };
 
 inline CompositeSizes check_composite(const char* op, const Tensor& channels,
                                       const Tensor& t, const Tensor& deltas,
-                                      const Tensor& ray_offsets) {
+                                      const Tensor& ray_offsets,
+                                      const std::optional<Tensor>& directions) {
   check_shape(op, "channels", channels, {kAny, kAny});
   check_contiguous(op, "channels", channels);
   const ScalarType dtype = channels.scalar_type();
@@ -29,7 +32,17 @@ inline CompositeSizes check_composite(const char* op, const Tensor& channels,
   check_device(op, "t", t, "channels", channels);
   check_device(op, "deltas", deltas, "channels", channels);
   check_device(op, "ray_offsets", ray_offsets, "channels", channels);
-  return {ray_offsets.size(0) - 1, num_samples, channels.size(1)};
+  const int64_t num_rays = ray_offsets.size(0) - 1;
+  const int64_t num_channels = channels.size(1);
+  if (directions) {
+    check_tensor(op, "directions", *directions, {num_rays, 3}, dtype);
+    check_device(op, "directions", *directions, "channels", channels);
+    REALFUSION_CHECK(num_channels >= 3, op,
+                     ": the last three `channels` must be normals where there are "
+                     "`directions`, got ",
+                     num_channels, " channels");
+  }
+  return {num_rays, num_samples, num_channels, directions ? num_rays : 0};
 }
 
 inline void check_ray_offsets(const char* op, const int64_t* ray_offsets,

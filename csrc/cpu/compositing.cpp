@@ -60,8 +60,8 @@ RF_RAY_LOOP auto copy_row(const T* row, int64_t num_channels) {
   return std::vector<T>(row, row + num_channels);
 }
 
-// One call of the forward: samples [S], channels [S, C], in; values [N, C],
-// transmittance, depth [N], weights [S], out.
+// One call of the forward: samples [S], channels [S, C], directions [N, 3] or null, in;
+// values [N, C], transmittance, depth, back_facing [N], weights [S], out.
 template <typename T>
 struct Forward {
   static constexpr bool kIsLastFirst = false;
@@ -70,10 +70,12 @@ struct Forward {
   const T* t;
   const T* deltas;
   const int64_t* ray_offsets;
+  const T* directions;
   T early_stop_transmittance;
   T* values;
   T* transmittance;
   T* depth;
+  T* back_facing;
   T* weights;
 };
 
@@ -83,10 +85,12 @@ template <typename T, typename Channels>
 RF_RAY_LOOP void composite_ray(const Forward<T>& call, Channels num_channels,
                                int64_t ray) {
   const RayRange range{call.ray_offsets[ray], call.ray_offsets[ray + 1]};
+  const T* direction = call.directions ? call.directions + 3 * ray : nullptr;
   T* values = call.values + ray * num_channels;
   T alphas[kBlock];
   T transmittance = 1;
   T depth = 0;
+  T back_facing = 0;
   std::fill_n(values, static_cast<int64_t>(num_channels), T(0));
   auto sums = copy_row(values, num_channels);
   int64_t i = range.begin;
@@ -103,12 +107,17 @@ RF_RAY_LOOP void composite_ray(const Forward<T>& call, Channels num_channels,
       depth += step.weight * call.t[i];
       const T* channel = call.channels + i * num_channels;
       for (int64_t c = 0; c < num_channels; ++c) sums[c] += step.weight * channel[c];
+      if (direction) {
+        const T cosine = back_facing_cosine(channel + num_channels - 3, direction);
+        back_facing += step.weight * cosine * cosine;
+      }
     }
   }
   std::copy(sums.begin(), sums.end(), values);
   std::fill(call.weights + i, call.weights + range.end, T(0));
   call.transmittance[ray] = transmittance;
   call.depth[ray] = depth;
+  if (direction) call.back_facing[ray] = back_facing;
 }
 
 // One call of the backward: upstream gradients as the outputs above, in; grad_densities
@@ -119,10 +128,12 @@ struct Backward {
   const T* grad_values;
   const T* grad_transmittance;
   const T* grad_depth;
+  const T* grad_back_facing;
   const T* channels;
   const T* t;
   const T* deltas;
   const int64_t* ray_offsets;
+  const T* directions;
   const T* weights;
   const T* transmittance;
   T early_stop_transmittance;
@@ -138,6 +149,8 @@ RF_RAY_LOOP void composite_ray(const Backward<T>& call, Channels num_channels,
   const T final_transmittance = call.transmittance[ray];
   const T grad_opacity = -call.grad_transmittance[ray];
   const T grad_depth = call.grad_depth[ray];
+  const T* direction = call.directions ? call.directions + 3 * ray : nullptr;
+  const T grad_back_facing = direction ? call.grad_back_facing[ray] : T(0);
   RaySuffix<T> suffix;
   for (int64_t i = call.ray_offsets[ray + 1] - 1; i >= call.ray_offsets[ray]; --i) {
     const T weight = call.weights[i];
@@ -147,6 +160,12 @@ RF_RAY_LOOP void composite_ray(const Backward<T>& call, Channels num_channels,
     for (int64_t c = 0; c < num_channels; ++c) {
       response += grad_values[c] * channel[c];
       grad_channel[c] = weight * grad_values[c];
+    }
+    if (direction) {
+      const int64_t normal = num_channels - 3;
+      const T slope = 2 * weight * grad_back_facing *
+                      back_facing_cosine(channel + normal, direction);
+      for (int k = 0; k < 3; ++k) grad_channel[normal + k] += slope * direction[k];
     }
     // Behind the point where the ray was cut off, weights and gradients are zero.
     const bool is_reached =
@@ -228,38 +247,49 @@ void run(const Call& call, const CompositeSizes& sizes) {
   });
 }
 
-using Composited = std::tuple<Tensor, Tensor, Tensor, Tensor>;
+using Composited = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
+using Directions = std::optional<Tensor>;
+
+template <typename T>
+const T* data_or_null(const Directions& directions) {
+  return directions ? directions->const_data_ptr<T>() : nullptr;
+}
 
 template <typename T>
 Composited run_composite(const CompositeSizes& sizes, const Tensor& densities,
                          const Tensor& channels, const Tensor& t, const Tensor& deltas,
-                         const Tensor& ray_offsets, T early_stop_transmittance) {
+                         const Tensor& ray_offsets, const Directions& directions,
+                         T early_stop_transmittance) {
   auto values =
       torch::stable::new_empty(channels, {sizes.num_rays, sizes.num_channels});
   auto transmittance = torch::stable::new_empty(channels, {sizes.num_rays});
   auto depth = torch::stable::new_empty(channels, {sizes.num_rays});
+  auto back_facing = torch::stable::new_empty(channels, {sizes.num_facing});
   auto weights = torch::stable::new_empty(channels, {sizes.num_samples});
   const Forward<T> call{densities.const_data_ptr<T>(),
                         channels.const_data_ptr<T>(),
                         t.const_data_ptr<T>(),
                         deltas.const_data_ptr<T>(),
                         ray_offsets.const_data_ptr<int64_t>(),
+                        data_or_null<T>(directions),
                         early_stop_transmittance,
                         values.mutable_data_ptr<T>(),
                         transmittance.mutable_data_ptr<T>(),
                         depth.mutable_data_ptr<T>(),
+                        back_facing.mutable_data_ptr<T>(),
                         weights.mutable_data_ptr<T>()};
   run(call, sizes);
   std::fill(call.weights + call.ray_offsets[sizes.num_rays],
             call.weights + sizes.num_samples, T(0));
-  return {values, transmittance, depth, weights};
+  return {values, transmittance, depth, back_facing, weights};
 }
 
 template <typename T>
 std::tuple<Tensor, Tensor> run_composite_backward(
     const CompositeSizes& sizes, const Tensor& grad_values,
-    const Tensor& grad_transmittance, const Tensor& grad_depth, const Tensor& channels,
-    const Tensor& t, const Tensor& deltas, const Tensor& ray_offsets,
+    const Tensor& grad_transmittance, const Tensor& grad_depth,
+    const Tensor& grad_back_facing, const Tensor& channels, const Tensor& t,
+    const Tensor& deltas, const Tensor& ray_offsets, const Directions& directions,
     const Tensor& weights, const Tensor& transmittance, T early_stop_transmittance) {
   auto grad_densities = torch::stable::new_empty(channels, {sizes.num_samples});
   auto grad_channels = on_huge_pages(
@@ -267,10 +297,12 @@ std::tuple<Tensor, Tensor> run_composite_backward(
   const Backward<T> call{grad_values.const_data_ptr<T>(),
                          grad_transmittance.const_data_ptr<T>(),
                          grad_depth.const_data_ptr<T>(),
+                         grad_back_facing.const_data_ptr<T>(),
                          channels.const_data_ptr<T>(),
                          t.const_data_ptr<T>(),
                          deltas.const_data_ptr<T>(),
                          ray_offsets.const_data_ptr<int64_t>(),
+                         data_or_null<T>(directions),
                          weights.const_data_ptr<T>(),
                          transmittance.const_data_ptr<T>(),
                          early_stop_transmittance,
@@ -287,47 +319,52 @@ std::tuple<Tensor, Tensor> run_composite_backward(
 
 Composited composite(const Tensor& densities, const Tensor& channels, const Tensor& t,
                      const Tensor& deltas, const Tensor& ray_offsets,
-                     double early_stop_transmittance) {
+                     const Directions& directions, double early_stop_transmittance) {
   const char* op = "composite";
-  const CompositeSizes sizes = check_composite(op, channels, t, deltas, ray_offsets);
+  const CompositeSizes sizes =
+      check_composite(op, channels, t, deltas, ray_offsets, directions);
   check_tensor(op, "densities", densities, {sizes.num_samples}, channels.scalar_type());
   check_ray_offsets(op, ray_offsets.const_data_ptr<int64_t>(), sizes.num_rays,
                     sizes.num_samples);
   if (channels.scalar_type() == ScalarType::Double) {
     return run_composite<double>(sizes, densities, channels, t, deltas, ray_offsets,
-                                 early_stop_transmittance);
+                                 directions, early_stop_transmittance);
   }
   check_dtype(op, "channels", channels, ScalarType::Float);
   return run_composite<float>(sizes, densities, channels, t, deltas, ray_offsets,
-                              static_cast<float>(early_stop_transmittance));
+                              directions, static_cast<float>(early_stop_transmittance));
 }
 
 std::tuple<Tensor, Tensor> composite_backward(
     const Tensor& grad_values, const Tensor& grad_transmittance,
-    const Tensor& grad_depth, const Tensor& channels, const Tensor& t,
-    const Tensor& deltas, const Tensor& ray_offsets, const Tensor& weights,
-    const Tensor& transmittance, double early_stop_transmittance) {
+    const Tensor& grad_depth, const Tensor& grad_back_facing, const Tensor& channels,
+    const Tensor& t, const Tensor& deltas, const Tensor& ray_offsets,
+    const Directions& directions, const Tensor& weights, const Tensor& transmittance,
+    double early_stop_transmittance) {
   const char* op = "composite_backward";
-  const CompositeSizes sizes = check_composite(op, channels, t, deltas, ray_offsets);
+  const CompositeSizes sizes =
+      check_composite(op, channels, t, deltas, ray_offsets, directions);
   const ScalarType dtype = channels.scalar_type();
   check_tensor(op, "grad_values", grad_values, {sizes.num_rays, sizes.num_channels},
                dtype);
   check_tensor(op, "grad_transmittance", grad_transmittance, {sizes.num_rays}, dtype);
   check_tensor(op, "grad_depth", grad_depth, {sizes.num_rays}, dtype);
+  check_tensor(op, "grad_back_facing", grad_back_facing, {sizes.num_facing}, dtype);
   check_tensor(op, "weights", weights, {sizes.num_samples}, dtype);
   check_tensor(op, "transmittance", transmittance, {sizes.num_rays}, dtype);
   check_ray_offsets(op, ray_offsets.const_data_ptr<int64_t>(), sizes.num_rays,
                     sizes.num_samples);
   if (dtype == ScalarType::Double) {
     return run_composite_backward<double>(
-        sizes, grad_values, grad_transmittance, grad_depth, channels, t, deltas,
-        ray_offsets, weights, transmittance, early_stop_transmittance);
+        sizes, grad_values, grad_transmittance, grad_depth, grad_back_facing, channels,
+        t, deltas, ray_offsets, directions, weights, transmittance,
+        early_stop_transmittance);
   }
   check_dtype(op, "channels", channels, ScalarType::Float);
-  return run_composite_backward<float>(sizes, grad_values, grad_transmittance,
-                                       grad_depth, channels, t, deltas, ray_offsets,
-                                       weights, transmittance,
-                                       static_cast<float>(early_stop_transmittance));
+  return run_composite_backward<float>(
+      sizes, grad_values, grad_transmittance, grad_depth, grad_back_facing, channels, t,
+      deltas, ray_offsets, directions, weights, transmittance,
+      static_cast<float>(early_stop_transmittance));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ struct CompositeSamples {
   const float* t;              // [S], in
   const float* deltas;         // [S] unit, in
   const int64_t* ray_offsets;  // [N + 1], in
+  const float* directions;     // [N, 3], in: the last three channels are normals; or null
   int64_t num_rays;
   int64_t num_samples;
   int64_t num_channels;
@@ -29,14 +30,14 @@ __device__ inline float sum_over_warp(float value) {
   return value;
 }
 
-// densities [S], in; values [N, C], transmittance [N], depth [N], weights [S] (zeroed),
-// out. Launch: 32 threads a ray.
+// densities [S], in; values [N, C], transmittance, depth [N], back_facing [N] (null
+// without directions), weights [S] (zeroed), out. Launch: 32 threads a ray.
 __global__ void __launch_bounds__(kCompositeBlock)
     composite_kernel(const __grid_constant__ CompositeSamples samples,
                      const float* __restrict__ densities,
                      float early_stop_transmittance, float* __restrict__ values,
                      float* __restrict__ transmittance, float* __restrict__ depth,
-                     float* __restrict__ weights) {
+                     float* __restrict__ back_facing, float* __restrict__ weights) {
   const int64_t ray = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / 32;
   if (ray >= samples.num_rays) return;
   const int lane = static_cast<int>(threadIdx.x % 32);
@@ -92,14 +93,25 @@ __global__ void __launch_bounds__(kCompositeBlock)
       }
     }
   }
+  if (samples.directions != nullptr) {
+    float sum = 0.0f;
+    for (int64_t i = range.begin + lane; i < end; i += 32) {
+      const float* normal = samples.channels + (i + 1) * samples.num_channels - 3;
+      const float cosine = back_facing_cosine(normal, samples.directions + 3 * ray);
+      sum += weights[i] * cosine * cosine;
+    }
+    sum = sum_over_warp(sum);
+    if (lane == 0) back_facing[ray] = sum;
+  }
 }
 
 // The upstream gradients and what the forward left, all [N] but for grad_values [N, C]
-// and weights [S].
+// and weights [S]; grad_back_facing is read where there are directions.
 struct CompositeUpstream {
   const float* grad_values;
   const float* grad_transmittance;
   const float* grad_depth;
+  const float* grad_back_facing;
   const float* transmittance;
   const float* weights;
 };
@@ -137,6 +149,13 @@ __global__ void __launch_bounds__(kCompositeBlock)
       for (int64_t c = 0; c < num_channels; ++c) {
         response += grad_values[c] * samples.channels[i * num_channels + c];
         grad_channels[i * num_channels + c] = weight * grad_values[c];
+      }
+      if (samples.directions != nullptr) {
+        const float* direction = samples.directions + 3 * ray;
+        const int64_t normal = (i + 1) * num_channels - 3;
+        const float cosine = back_facing_cosine(samples.channels + normal, direction);
+        const float slope = 2.0f * weight * upstream.grad_back_facing[ray] * cosine;
+        for (int k = 0; k < 3; ++k) grad_channels[normal + k] += slope * direction[k];
       }
     }
     const float responses = scan_warp(weight * response);

@@ -12,15 +12,22 @@ namespace {
 using namespace realfusion;
 
 struct Scene {
-  std::vector<float> densities, channels, t, deltas;
+  std::vector<float> densities, channels, t, deltas, directions;
   std::vector<int64_t> offsets;
   int64_t num_channels;
 
   int64_t num_rays() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t num_samples() const { return static_cast<int64_t>(t.size()); }
+  bool has_normals() const { return num_channels > 5; }
   cuda::CompositeSamples samples() const {
-    return {channels.data(), t.data(),      deltas.data(), offsets.data(),
-            num_rays(),      num_samples(), num_channels};
+    return {channels.data(),
+            t.data(),
+            deltas.data(),
+            offsets.data(),
+            has_normals() ? directions.data() : nullptr,
+            num_rays(),
+            num_samples(),
+            num_channels};
   }
 };
 
@@ -32,6 +39,9 @@ Scene make_scene(int64_t num_channels) {
   scene.offsets.push_back(0);
   for (const int64_t count : {5, 0, 1, 31, 32, 33, 0, 64, 100, 7}) {
     scene.offsets.push_back(scene.offsets.back() + count);
+    for (int k = 0; k < 3; ++k) {
+      scene.directions.push_back(2.0f * uniform(random) - 1.0f);
+    }
   }
   const int64_t num_unowned = 3;  // samples behind the last ray
   for (int64_t i = 0; i < scene.offsets.back() + num_unowned; ++i) {
@@ -45,17 +55,21 @@ Scene make_scene(int64_t num_channels) {
   return scene;
 }
 
-// The definition, in float64: weights, transmittance, values, depth of every ray.
+// The definition, in float64: weights, transmittance, values, depth of every ray, and
+// its normals that face away (of 0 where there are none).
 struct Expected {
-  std::vector<double> weights, transmittance, values, depth;
+  std::vector<double> weights, transmittance, values, depth, back_facing;
 };
 
-Expected render(const Scene& scene, double early_stop) {
+// With `fixed` weights normals that face away are seen by those.
+Expected render(const Scene& scene, double early_stop,
+                const std::vector<float>* fixed = nullptr) {
   Expected out;
   out.weights.resize(scene.t.size());
   for (int64_t ray = 0; ray < scene.num_rays(); ++ray) {
     double transmittance = 1.0;
     double depth = 0.0;
+    double back_facing = 0.0;
     std::vector<double> values(scene.num_channels);
     for (int64_t i = scene.offsets[ray]; i < scene.offsets[ray + 1]; ++i) {
       if (transmittance < early_stop) break;
@@ -66,10 +80,21 @@ Expected render(const Scene& scene, double early_stop) {
       for (int64_t c = 0; c < scene.num_channels; ++c) {
         values[c] += out.weights[i] * scene.channels[i * scene.num_channels + c];
       }
+      if (scene.has_normals()) {
+        const float* normal = &scene.channels[(i + 1) * scene.num_channels - 3];
+        double cosine = 0.0;
+        for (int k = 0; k < 3; ++k) {
+          cosine += double(normal[k]) * scene.directions[3 * ray + k];
+        }
+        if (cosine > 0.0) {
+          back_facing += (fixed ? (*fixed)[i] : out.weights[i]) * cosine * cosine;
+        }
+      }
       transmittance *= 1.0 - alpha;
     }
     out.transmittance.push_back(transmittance);
     out.depth.push_back(depth);
+    out.back_facing.push_back(back_facing);
     out.values.insert(out.values.end(), values.begin(), values.end());
   }
   return out;
@@ -77,14 +102,15 @@ Expected render(const Scene& scene, double early_stop) {
 
 // The loss whose gradients the backward test takes: fixed weights on every output.
 struct Loss {
-  std::vector<float> values, transmittance, depth;
+  std::vector<float> values, transmittance, depth, back_facing;
 
   double operator()(const Expected& rendered) const {
     double sum = 0.0;
     for (size_t k = 0; k < values.size(); ++k) sum += values[k] * rendered.values[k];
     for (size_t k = 0; k < depth.size(); ++k) {
       sum +=
-          depth[k] * rendered.depth[k] + transmittance[k] * rendered.transmittance[k];
+          depth[k] * rendered.depth[k] + transmittance[k] * rendered.transmittance[k] +
+          back_facing[k] * rendered.back_facing[k];
     }
     return sum;
   }
@@ -97,6 +123,7 @@ Loss make_loss(const Scene& scene) {
   for (int64_t ray = 0; ray < scene.num_rays(); ++ray) {
     loss.transmittance.push_back(normal(random));
     loss.depth.push_back(normal(random));
+    loss.back_facing.push_back(normal(random));
     for (int64_t c = 0; c < scene.num_channels; ++c)
       loss.values.push_back(normal(random));
   }
@@ -104,7 +131,7 @@ Loss make_loss(const Scene& scene) {
 }
 
 struct Rendered {
-  std::vector<float> values, transmittance, depth, weights;
+  std::vector<float> values, transmittance, depth, back_facing, weights;
 };
 
 Rendered run_forward(const Scene& scene, float early_stop, unsigned seed) {
@@ -112,13 +139,15 @@ Rendered run_forward(const Scene& scene, float early_stop, unsigned seed) {
   out.values.resize(scene.num_rays() * scene.num_channels);
   out.transmittance.resize(scene.num_rays());
   out.depth.resize(scene.num_rays());
+  out.back_facing.resize(scene.num_rays());
   out.weights.resize(scene.num_samples());
   const unsigned blocks =
       shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock);
   shim::launch(dim3(blocks), cuda::kCompositeBlock, seed, [&] {
     cuda::composite_kernel(scene.samples(), scene.densities.data(), early_stop,
                            out.values.data(), out.transmittance.data(),
-                           out.depth.data(), out.weights.data());
+                           out.depth.data(), out.back_facing.data(),
+                           out.weights.data());
   });
   return out;
 }
@@ -134,6 +163,7 @@ void test_forward(int64_t num_channels, float early_stop) {
     for (int64_t ray = 0; ray < scene.num_rays(); ++ray) {
       RF_CHECK_NEAR(out.transmittance[ray], expected.transmittance[ray], 1e-6);
       RF_CHECK_NEAR(out.depth[ray], expected.depth[ray], 1e-5);
+      RF_CHECK_NEAR(out.back_facing[ray], expected.back_facing[ray], 1e-5);
     }
     for (size_t k = 0; k < out.values.size(); ++k) {
       RF_CHECK_NEAR(out.values[k], expected.values[k], 1e-5);
@@ -153,7 +183,8 @@ void test_stopped_samples_are_not_read() {
         std::vector<float>(scene.t.size()), std::vector<float>(scene.channels.size())};
     const cuda::CompositeUpstream upstream{
         loss.values.data(), loss.transmittance.data(), loss.depth.data(),
-        expected.transmittance.data(), expected.weights.data()};
+        loss.back_facing.data(), expected.transmittance.data(),
+        expected.weights.data()};
     shim::launch(shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock),
                  cuda::kCompositeBlock, 1, [&] {
                    cuda::composite_backward_kernel(scene.samples(), upstream,
@@ -187,7 +218,7 @@ void test_backward(int64_t num_channels, float early_stop) {
   std::vector<float> grad_channels(scene.channels.size());
   const cuda::CompositeUpstream upstream{
       loss.values.data(), loss.transmittance.data(), loss.depth.data(),
-      rendered.transmittance.data(), rendered.weights.data()};
+      loss.back_facing.data(), rendered.transmittance.data(), rendered.weights.data()};
   const unsigned blocks =
       shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock);
   shim::launch(dim3(blocks), cuda::kCompositeBlock, 1, [&] {
@@ -198,10 +229,10 @@ void test_backward(int64_t num_channels, float early_stop) {
     const float value = parameter;
     const float step = 1e-2f;
     parameter = value + step;
-    const double above = loss(render(scene, early_stop));
+    const double above = loss(render(scene, early_stop, &rendered.weights));
     const double upper = parameter;
     parameter = value - step;
-    const double below = loss(render(scene, early_stop));
+    const double below = loss(render(scene, early_stop, &rendered.weights));
     const double expected = (above - below) / (upper - parameter);
     parameter = value;
     RF_CHECK_NEAR(gradient, expected, 2e-4);

@@ -22,12 +22,15 @@ class Composited:
             added: that is ``values + (1 - opacity) * background``.
         opacity: Sum of the weights, in [0, 1].
         depth: Sum of weight times distance, in world units (not divided by opacity).
+        back_facing: Sum of weight times squared cosine of the normals that face away
+            (Ref-NeRF, Verbin et al. 2022, Eq. 11); None without `directions`.
         weights: Weight of each sample, detached; 0 behind the point of early stop.
     """
 
     values: Float[Tensor, "num_rays channels"]
     opacity: Float[Tensor, " num_rays"]
     depth: Float[Tensor, " num_rays"]
+    back_facing: Float[Tensor, " num_rays"] | None
     weights: Float[Tensor, " num_samples"]
 
 
@@ -38,6 +41,7 @@ def composite(
     deltas: Float[Tensor, " num_samples"],
     ray_offsets: Int64[Tensor, " num_rays_plus_1"],
     *,
+    directions: Float[Tensor, "num_rays 3"] | None = None,
     early_stop_transmittance: float = EARLY_STOP_TRANSMITTANCE,
 ) -> Composited:
     """Emission-absorption rendering (Max 1995; Mildenhall et al. 2020, eq. 3).
@@ -53,11 +57,14 @@ def composite(
         deltas: Length of the ray that each sample stands for.
         ray_offsets: Ascending from 0; ray i owns the samples from ``ray_offsets[i]`` up
             to ``ray_offsets[i + 1]``. Samples behind the last offset belong to no ray.
+        directions: Unit directions of the rays: then the last three channels are
+            normals, and the result tells how far they face away from the camera.
         early_stop_transmittance: In [0, 1); 0 follows every ray to its end.
 
     Returns:
         Values, opacity and depth of each ray, differentiable once in `densities` and
-        `channels`, and the weights of the samples.
+        `channels`, and the weights of the samples. `back_facing` is differentiable in
+        the normals alone: none is to hide by becoming transparent.
 
     Raises:
         ValueError: A shape, dtype or device does not fit, or the threshold is out of
@@ -65,30 +72,37 @@ def composite(
         RuntimeError: The offsets do not ascend (checked on the CPU only; elsewhere the
             check would stall the device).
     """
-    _check_arguments(densities, channels, t, deltas, ray_offsets)
+    _check_arguments(densities, channels, t, deltas, ray_offsets, directions)
     if not 0.0 <= early_stop_transmittance < 1.0:
         raise ValueError(
             "`early_stop_transmittance` must lie in [0, 1), got "
             f"{early_stop_transmittance}"
         )
-    values, transmittance, depth, weights = torch.ops.realfusion.composite(
+    values, transmittance, depth, back_facing, weights = torch.ops.realfusion.composite(
         densities.contiguous(),
         channels.contiguous(),
         t.detach().contiguous(),
         deltas.detach().contiguous(),
         ray_offsets.contiguous(),
+        None if directions is None else directions.detach().contiguous(),
         early_stop_transmittance,
     )
     return Composited(
         values=values,
         opacity=1.0 - transmittance,
         depth=depth,
+        back_facing=None if directions is None else back_facing,
         weights=weights.detach(),
     )
 
 
 def _check_arguments(
-    densities: Tensor, channels: Tensor, t: Tensor, deltas: Tensor, ray_offsets: Tensor
+    densities: Tensor,
+    channels: Tensor,
+    t: Tensor,
+    deltas: Tensor,
+    ray_offsets: Tensor,
+    directions: Tensor | None,
 ) -> None:
     if channels.ndim != 2:
         raise ValueError(
@@ -114,17 +128,38 @@ def _check_arguments(
         )
     if ray_offsets.dtype != torch.int64:
         raise ValueError(f"`ray_offsets` must be int64, got {ray_offsets.dtype}")
+    if directions is not None:
+        _check_directions(directions, channels, ray_offsets.shape[0] - 1)
     for name, tensor in (
         ("densities", densities),
         ("t", t),
         ("deltas", deltas),
         ("ray_offsets", ray_offsets),
+        ("directions", directions),
     ):
-        if tensor.device != channels.device:
+        if tensor is not None and tensor.device != channels.device:
             raise ValueError(
                 f"`{name}` must be on {channels.device} as `channels`, got "
                 f"{tensor.device}"
             )
+
+
+def _check_directions(directions: Tensor, channels: Tensor, num_rays: int) -> None:
+    if directions.shape != (num_rays, 3):
+        raise ValueError(
+            f"`directions` must have the shape [{num_rays}, 3], got "
+            f"{list(directions.shape)}"
+        )
+    if directions.dtype != channels.dtype:
+        raise ValueError(
+            f"`directions` must be {channels.dtype} as `channels`, got "
+            f"{directions.dtype}"
+        )
+    if channels.shape[1] < 3:
+        raise ValueError(
+            "the last three `channels` must be normals where there are `directions`, "
+            f"got {channels.shape[1]} channels"
+        )
 
 
 @torch.library.register_fake("realfusion::composite")
@@ -134,13 +169,15 @@ def _composite_fake(
     t: Tensor,
     deltas: Tensor,
     ray_offsets: Tensor,
+    directions: Tensor | None,
     early_stop_transmittance: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     num_rays = ray_offsets.shape[0] - 1
     return (
         channels.new_empty(num_rays, channels.shape[1]),
         channels.new_empty(num_rays),
         channels.new_empty(num_rays),
+        channels.new_empty(0 if directions is None else num_rays),
         torch.empty_like(densities),
     )
 
@@ -150,6 +187,7 @@ def _composite_backward_fake(
     grad_values: Tensor,
     grad_transmittance: Tensor,
     grad_depth: Tensor,
+    grad_back_facing: Tensor,
     channels: Tensor,
     *others: Any,
 ) -> tuple[Tensor, Tensor]:
@@ -157,9 +195,11 @@ def _composite_backward_fake(
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    _, channels, t, deltas, ray_offsets, early_stop_transmittance = inputs
-    _, transmittance, _, weights = output
-    ctx.save_for_backward(channels, t, deltas, ray_offsets, weights, transmittance)
+    _, channels, t, deltas, ray_offsets, directions, early_stop_transmittance = inputs
+    _, transmittance, _, _, weights = output
+    ctx.save_for_backward(
+        channels, t, deltas, ray_offsets, directions, weights, transmittance
+    )
     ctx.early_stop_transmittance = early_stop_transmittance
 
 
@@ -168,16 +208,18 @@ def _backward(
     grad_values: Tensor,
     grad_transmittance: Tensor,
     grad_depth: Tensor,
+    grad_back_facing: Tensor,
     grad_weights: Tensor,
 ) -> tuple[Tensor | None, ...]:
     grad_densities, grad_channels = torch.ops.realfusion.composite_backward(
         grad_values.contiguous(),
         grad_transmittance.contiguous(),
         grad_depth.contiguous(),
+        grad_back_facing.contiguous(),
         *ctx.saved_tensors,
         ctx.early_stop_transmittance,
     )
-    return grad_densities, grad_channels, None, None, None, None
+    return grad_densities, grad_channels, *(None,) * 5
 
 
 def _refuse_double_backward(ctx: Any, *grads: Any) -> Any:

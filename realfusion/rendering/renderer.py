@@ -150,14 +150,11 @@ class VolumeRenderer:
             samples.t,
             samples.deltas,
             samples.ray_offsets,
+            directions=None if values.normals is None else rays.directions,
             early_stop_transmittance=self.config.early_stop_transmittance,
         )
-        normals = composited.values[:, 3:]
-        if values.normals is not None:
-            back_facing = self._back_facing(
-                rays, samples, values.normals, values.densities
-            )
-        else:
+        normals, back_facing = composited.values[:, 3:], composited.back_facing
+        if back_facing is None:
             normals = torch.zeros_like(rays.directions)
             back_facing = torch.zeros_like(composited.opacity)
         return Rendered(
@@ -307,20 +304,3 @@ class VolumeRenderer:
             capacity=capacity,
             pad_to_capacity=pad_to_capacity,
         )
-
-    def _back_facing(
-        self, rays: Rays, samples: RaySamples, normals: Tensor, densities: Tensor
-    ) -> Float[Tensor, num_rays]:
-        directions = rays.directions.index_select(0, samples.ray_indices)
-        cosines = (normals * directions).sum(-1, keepdim=True)
-        # The same weights as the colours', but no way for a normal to hide by becoming
-        # transparent.
-        composited = composite(
-            densities.detach(),
-            cosines.clamp(min=0.0).square(),
-            samples.t,
-            samples.deltas,
-            samples.ray_offsets,
-            early_stop_transmittance=self.config.early_stop_transmittance,
-        )
-        return composited.values[:, 0]

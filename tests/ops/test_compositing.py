@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from realfusion.ops.compositing import Composited, composite
@@ -32,9 +33,19 @@ def make_rays(
 COUNTS = [5, 0, 1, 37, 0, 0, 130, 64, 2, 0]
 
 
+def make_directions(
+    counts: list[int], dtype=torch.float64, device="cpu"
+) -> Float[Tensor, "num_rays 3"]:
+    generator = torch.Generator().manual_seed(3)
+    toward = torch.randn(len(counts), 3, generator=generator, dtype=dtype)
+    return torch.nn.functional.normalize(toward, dim=-1).to(device)
+
+
 def gradients(result: Composited, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(7)
-    outputs = (result.values, result.opacity, result.depth)
+    outputs = [result.values, result.opacity, result.depth]
+    if result.back_facing is not None:
+        outputs.append(result.back_facing)
     upstream = [
         torch.randn(o.shape, generator=generator, dtype=torch.float64).to(o)
         for o in outputs
@@ -75,12 +86,57 @@ def test_values_and_gradients_match_the_reference(
         torch.testing.assert_close(grad, expected_grad, **tolerance)
 
 
-def test_gradcheck():
-    inputs = requiring_grad(make_rays([3, 0, 6], num_channels=2))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("num_channels", [3, 6, 7, 11])
+@pytest.mark.parametrize("early_stop_transmittance", [0.0, 0.2])
+def test_back_facing_normals_match_the_reference(
+    device, dtype, num_channels, early_stop_transmittance
+):
+    tolerance = {"atol": 2e-5, "rtol": 1e-4} if dtype == torch.float32 else {}
+    inputs = make_rays(COUNTS, num_channels, dtype, device)
+    inputs["directions"] = make_directions(COUNTS, dtype, device)
+    native, twin = requiring_grad(inputs), requiring_grad(inputs)
+    result, expected = (
+        function(**each, early_stop_transmittance=early_stop_transmittance)
+        for function, each in ((composite, native), (reference.composite, twin))
+    )
+    assert result.back_facing is not None and expected.back_facing is not None
+    assert (expected.back_facing > 0.0).any()
+    torch.testing.assert_close(result.back_facing, expected.back_facing, **tolerance)
+    torch.testing.assert_close(result.values, expected.values, **tolerance)
+    for grad, expected_grad in zip(
+        gradients(result, native), gradients(expected, twin), strict=True
+    ):
+        torch.testing.assert_close(grad, expected_grad, **tolerance)
+
+
+def test_back_facing_has_no_gradient_in_the_densities():
+    inputs = requiring_grad(make_rays(COUNTS))
+    result = composite(**inputs, directions=make_directions(COUNTS))
+    result.back_facing.sum().backward()
+    assert (inputs["densities"].grad == 0.0).all()
+    assert (inputs["channels"].grad != 0.0).any()
+
+
+def test_a_normal_that_is_no_number_is_not_taken_for_one_that_faces_the_camera():
+    inputs = make_rays([4])
+    inputs["channels"][1, 0] = float("nan")
+    result = composite(**inputs, directions=make_directions([4]))
+    assert result.back_facing.isnan().all()
+
+
+@pytest.mark.parametrize("with_directions", [False, True])
+def test_gradcheck(with_directions):
+    counts = [3, 0, 6]
+    inputs = requiring_grad(make_rays(counts, num_channels=4))
+    directions = make_directions(counts) if with_directions else None
+    fixed = {**inputs, "densities": inputs["densities"].detach().clone()}
 
     def outputs(densities: Tensor, channels: Tensor) -> tuple[Tensor, ...]:
         result = composite(**{**inputs, "densities": densities, "channels": channels})
-        return result.values, result.opacity, result.depth
+        of_fixed = composite(**{**fixed, "channels": channels}, directions=directions)
+        seen = () if of_fixed.back_facing is None else (of_fixed.back_facing,)
+        return result.values, result.opacity, result.depth, *seen
 
     assert torch.autograd.gradcheck(outputs, (inputs["densities"], inputs["channels"]))
 
@@ -102,10 +158,13 @@ def test_gradient_is_exact_behind_dense_samples_and_where_density_is_zero():
     assert (grad[:20] != 0).all()
 
 
-def test_opdef_is_sound(device):
+@pytest.mark.parametrize("with_directions", [False, True])
+def test_opdef_is_sound(device, with_directions):
     inputs = requiring_grad(make_rays(COUNTS, dtype=torch.float32, device=device))
+    directions = make_directions(COUNTS, torch.float32, device)
     torch.library.opcheck(
-        torch.ops.realfusion.composite.default, (*inputs.values(), 1e-4)
+        torch.ops.realfusion.composite.default,
+        (*inputs.values(), directions if with_directions else None, 1e-4),
     )
 
 
@@ -210,10 +269,14 @@ def test_second_derivatives_are_refused():
         ("deltas", lambda x: x[:, None], "`deltas` must have the shape"),
         ("ray_offsets", lambda x: x.int(), "`ray_offsets` must be int64"),
         ("ray_offsets", lambda x: x[:0], "`ray_offsets` must have the shape"),
+        ("directions", lambda x: x[:1], r"`directions` must have the shape \[2, 3\]"),
+        ("directions", lambda x: x.double(), "`directions` must be torch.float32"),
+        ("channels", lambda x: x[:, :2], "last three `channels` must be normals"),
     ],
 )
 def test_wrong_arguments_are_named(name, change, message):
     inputs = make_rays([4, 3], dtype=torch.float32)
+    inputs["directions"] = make_directions([4, 3], torch.float32)
     inputs[name] = change(inputs[name])
     with pytest.raises(ValueError, match=message):
         composite(**inputs)

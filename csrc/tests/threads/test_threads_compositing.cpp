@@ -25,13 +25,14 @@ int main() {
   const Tensor deltas = test::make_floats({num_samples}, [&] { return 0.1f * draw(); });
   const Tensor grad_values = test::make_floats({num_rays, 6}, draw);
   const Tensor grad_rays = test::make_floats({num_rays}, draw);
+  const Tensor directions = test::make_floats({num_rays, 3}, draw);
   test::check_any_number_of_threads([&] {
-    const auto [values, transmittance, depth, weights] =
-        composite(densities, channels, t, deltas, offsets, 1e-4);
-    const auto [grad_densities, grad_channels] =
-        composite_backward(grad_values, grad_rays, grad_rays, channels, t, deltas,
-                           offsets, weights, transmittance, 1e-4);
-    return std::vector<Tensor>{values,  transmittance,  depth,
+    const auto [values, transmittance, depth, back_facing, weights] =
+        composite(densities, channels, t, deltas, offsets, directions, 1e-4);
+    const auto [grad_densities, grad_channels] = composite_backward(
+        grad_values, grad_rays, grad_rays, grad_rays, channels, t, deltas, offsets,
+        directions, weights, transmittance, 1e-4);
+    return std::vector<Tensor>{values,  transmittance,  depth,        back_facing,
                                weights, grad_densities, grad_channels};
   });
 }

@@ -16,6 +16,7 @@ def composite(
     deltas: Float[Tensor, " num_samples"],
     ray_offsets: Int64[Tensor, " num_rays_plus_1"],
     *,
+    directions: Float[Tensor, "num_rays 3"] | None = None,
     early_stop_transmittance: float = EARLY_STOP_TRANSMITTANCE,
 ) -> Composited:
     """Emission-absorption rendering with torch's own operations.
@@ -36,6 +37,11 @@ def composite(
     transmittance = torch.exp(before_ray[ray_indices] - before).to(densities.dtype)
     is_followed = transmittance.detach() >= early_stop_transmittance
     weights = transmittance * -torch.expm1(-optical_depths) * is_followed
+    back_facing = None
+    if directions is not None:
+        cosines = (channels[:num_owned, -3:] * directions[ray_indices]).sum(-1)
+        shares = weights.detach() * cosines.clamp(min=0.0).square()
+        back_facing = channels.new_zeros(num_rays).index_add(0, ray_indices, shares)
     return Composited(
         values=channels.new_zeros(num_rays, channels.shape[1]).index_add(
             0, ray_indices, weights[:, None] * channels[:num_owned]
@@ -44,6 +50,7 @@ def composite(
         depth=densities.new_zeros(num_rays).index_add(
             0, ray_indices, weights * t[:num_owned]
         ),
+        back_facing=back_facing,
         weights=torch.cat(
             [weights.detach(), weights.new_zeros(len(densities) - num_owned)]
         ),
