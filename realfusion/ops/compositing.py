@@ -128,16 +128,13 @@ def _check_arguments(
         )
     if ray_offsets.dtype != torch.int64:
         raise ValueError(f"`ray_offsets` must be int64, got {ray_offsets.dtype}")
+    others = {"densities": densities, "t": t, "deltas": deltas}
+    others["ray_offsets"] = ray_offsets
     if directions is not None:
         _check_directions(directions, channels, ray_offsets.shape[0] - 1)
-    for name, tensor in (
-        ("densities", densities),
-        ("t", t),
-        ("deltas", deltas),
-        ("ray_offsets", ray_offsets),
-        ("directions", directions),
-    ):
-        if tensor is not None and tensor.device != channels.device:
+        others["directions"] = directions
+    for name, tensor in others.items():
+        if tensor.device != channels.device:
             raise ValueError(
                 f"`{name}` must be on {channels.device} as `channels`, got "
                 f"{tensor.device}"

@@ -40,6 +40,10 @@ class AutoencoderConfig:
     """Weight of the mean KL divergence to a standard normal."""
     colored_background_share: float = 0.3
     """Share of images on a random colour instead of white."""
+    decoder_steps: int = 6_000
+    """Further steps of the decoder alone, on whole images, once the latents stand."""
+    decoder_learning_rate: float = 1.5e-3
+    """AdamW learning rate of those, decayed linearly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,12 +122,12 @@ class PriorTrainingConfig:
     shape_estimator: ShapeEstimatorTrainingConfig = field(
         default_factory=ShapeEstimatorTrainingConfig
     )
-    part: Literal["all", "diffusion", "shape-estimator"] = "all"
-    """What to train. The other part is taken over from `initial_prior`, if it has
-    one."""
+    part: Literal["all", "diffusion", "decoder", "shape-estimator"] = "all"
+    """What to train. The other parts are taken over from `initial_prior`, if it has
+    them. `decoder` is the autoencoder's, whose latents stay what they are."""
     initial_prior: str | None = None
     """A prior's folder (or "bundled") to start from instead of random weights; its
-    autoencoder is kept as it is."""
+    autoencoder is kept as it is, unless the part is `decoder`."""
     seed: int = 0
     """Of all random numbers of the training."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -141,7 +145,11 @@ class PriorTrainingConfig:
 SMOKE = PriorTrainingConfig(
     data=DataConfig(num_objects=4, objects_per_shard=2),
     autoencoder=AutoencoderConfig(
-        block_channels=(8, 8, 16), steps=4, batch_size=4, full_batch_size=2
+        block_channels=(8, 8, 16),
+        steps=4,
+        batch_size=4,
+        full_batch_size=2,
+        decoder_steps=2,
     ),
     denoiser=DenoiserConfig(
         block_channels=(16, 16, 16),

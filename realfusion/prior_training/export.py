@@ -46,7 +46,6 @@ def export_prior(
     conditions = model.encoders.conditions
     parts = {
         "unet": model.unet,
-        "vae": autoencoder,
         "text_encoder": conditions.text_encoder,
     }
     for name, part in parts.items():
@@ -54,6 +53,7 @@ def export_prior(
         part.to(torch.float16).save_pretrained(scratch / name, safe_serialization=True)
         part.to(dtype)
         _forget_origin(scratch / name / "config.json")
+    export_autoencoder(scratch, autoencoder)
     conditions.image_encoder.save_pretrained(
         scratch / "image_encoder", dtype=torch.float16
     )
@@ -62,6 +62,14 @@ def export_prior(
     _write_metadata(scratch, config, record)
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)
+
+
+def export_autoencoder(prior: Path, autoencoder: AutoencoderKL) -> None:
+    """Puts an autoencoder in the place of an exported prior's, in float16."""
+    folder, dtype = prior / "vae", next(autoencoder.parameters()).dtype
+    autoencoder.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    autoencoder.to(dtype)
+    _forget_origin(folder / "config.json")
 
 
 def copy_prior(source: Path, folder: Path) -> None:

@@ -25,6 +25,10 @@ reconstruction starts from. Its score is the intersection over union of guessed 
 columns behind the object's pixels, on objects that it was not trained on.
 """
 
+_DECODER = """\
+Trained further by itself, after everything else, on latents that stayed what they were.
+"""
+
 
 def write_model_card(prior: Path) -> Path:
     """Writes ``MODEL_CARD.md`` beside the metadata of an exported prior."""
@@ -46,6 +50,10 @@ def render_model_card(document: dict[str, Any]) -> str:
     scores = record.get("scores")
     if scores:
         sections += ["## Scores\n", _score_table(scores)]
+    decoder = record.get("decoder")
+    if decoder:
+        facts = _table(("what", "value"), list(decoder.items()))
+        sections += ["## The autoencoder's decoder\n", _DECODER, facts]
     estimator = record.get("shape_estimator")
     if estimator:
         facts = _table(("what", "value"), list(estimator.items()))

@@ -29,9 +29,11 @@ from realfusion.prior_training.dataset import (
     load_shards,
     write_shards,
 )
+from realfusion.prior_training.decoder import train_decoder
 from realfusion.prior_training.denoiser import PriorModel, train_denoiser
 from realfusion.prior_training.export import (
     copy_prior,
+    export_autoencoder,
     export_prior,
     folder_size_mb,
     take_shape_estimator,
@@ -102,6 +104,9 @@ def train_prior(
     if config.part == "diffusion":
         _train_diffusion(config, initial_shape_estimator(initial), prior, out, report)
         take_shape_estimator(initial, prior)
+    elif config.part == "decoder":
+        config = dataclasses.replace(config, initial_prior=str(initial))
+        _train_decoder_alone(config, initial, prior, out, report)
     else:
         estimator = _trained_shape_estimator(config, out, report)
         if config.part == "all":
@@ -125,14 +130,11 @@ def _train_diffusion(
     report: Progress,
 ) -> None:
     """The latent diffusion model and its encoders: trained and exported."""
-    shards = list(_generate_data(config, out, report))
-    views = load_shards(shards)
     checkpoints = out / "checkpoints"
     with _fast_attention(config):
-        autoencoder = _trained_autoencoder(config, views, out, report)
-        for index, shard in enumerate(shards):
-            encode_shard(autoencoder, shard, mixed_precision=config.mixed_precision)
-            report("latents", index + 1, len(shards), {})
+        shards, views, autoencoder = _encoded_views(config, out, report)
+        if config.initial_prior is None:
+            _train_decoder(config, autoencoder, views, shards, checkpoints, report)
         estimator.to(training_device(config))
         for index, shard in enumerate(shards):
             write_guides(
@@ -147,6 +149,57 @@ def _train_diffusion(
         model = _trained_model(config, views, shards, tokenizer, checkpoints, report)
     record = training_record(config, views)
     export_prior(prior, model, autoencoder, out / "tokenizer", config, record)
+
+
+def _train_decoder_alone(
+    config: PriorTrainingConfig,
+    initial: Path,
+    prior: Path,
+    out: Path,
+    report: Progress,
+) -> None:
+    """The decoder of a finished prior: trained further and exported in its place."""
+    with _fast_attention(config):
+        shards, views, autoencoder = _encoded_views(config, out, report)
+        checkpoints = out / "checkpoints"
+        _train_decoder(config, autoencoder, views, shards, checkpoints, report)
+    copy_prior(initial, prior)
+    export_autoencoder(prior, autoencoder)
+    settings = config.autoencoder
+    record = {
+        "date": _today(),
+        "objects": views.num_objects,
+        "steps": settings.decoder_steps,
+        "samples": settings.decoder_steps * settings.full_batch_size,
+        "learning_rate": settings.decoder_learning_rate,
+        "hardware": _hardware(training_device(config)),
+    }
+    update_record(prior, {"decoder": record})
+
+
+def _encoded_views(
+    config: PriorTrainingConfig, out: Path, report: Progress
+) -> tuple[list[Path], ViewDataset, AutoencoderKL]:
+    """Shards of views with their latents, all the views, and the autoencoder."""
+    shards = list(_generate_data(config, out, report))
+    views = load_shards(shards)
+    autoencoder = _trained_autoencoder(config, views, out, report)
+    for index, shard in enumerate(shards):
+        encode_shard(autoencoder, shard, mixed_precision=config.mixed_precision)
+        report("latents", index + 1, len(shards), {})
+    return shards, views, autoencoder
+
+
+def _train_decoder(
+    config: PriorTrainingConfig,
+    autoencoder: AutoencoderKL,
+    views: ViewDataset,
+    shards: list[Path],
+    checkpoints: Path,
+    report: Progress,
+) -> None:
+    folder = checkpoints / "decoder"
+    train_decoder(autoencoder, views, load_latents(shards), config, folder, report)
 
 
 def _trained_shape_estimator(

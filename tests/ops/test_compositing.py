@@ -100,7 +100,8 @@ def test_back_facing_normals_match_the_reference(
         function(**each, early_stop_transmittance=early_stop_transmittance)
         for function, each in ((composite, native), (reference.composite, twin))
     )
-    assert result.back_facing is not None and expected.back_facing is not None
+    assert result.back_facing is not None
+    assert expected.back_facing is not None
     assert (expected.back_facing > 0.0).any()
     torch.testing.assert_close(result.back_facing, expected.back_facing, **tolerance)
     torch.testing.assert_close(result.values, expected.values, **tolerance)

@@ -35,6 +35,7 @@ def test_every_stage_reports_its_end(
     assert set(last) == {
         "data",
         "autoencoder",
+        "decoder",
         "latents",
         "guides",
         "encoders",
@@ -130,3 +131,30 @@ def test_the_shape_estimator_alone_leaves_the_rest_of_a_prior(
     )
     assert record["shape_estimator"]["samples"] == 12
     assert record["samples"] == before["samples"], "the diffusion model's own"
+
+
+def test_the_decoder_alone_leaves_the_rest_of_a_prior(
+    trained: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    first = trained[0] / "prior"
+    config = dataclasses.replace(
+        SMOKE, device="cpu", part="decoder", initial_prior=str(first)
+    )
+    prior = train_prior(config, tmp_path)
+    for part in ("unet", "text_encoder", "image_encoder", "shape_estimator"):
+        (weights,) = (first / part).glob("*.safetensors")
+        assert (prior / part / weights.name).read_bytes() == weights.read_bytes()
+    before, after = (
+        load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+        for folder in (first, prior)
+    )
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert changed
+    assert all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)
+    record, of_first = (
+        json.loads((folder / "realfusion_prior.json").read_text())["training"]
+        for folder in (prior, first)
+    )
+    assert record["decoder"]["samples"] == 4
+    assert record["samples"] == of_first["samples"], "the diffusion model's own"
+    assert "autoencoder's decoder" in (prior / "MODEL_CARD.md").read_text()
