@@ -30,6 +30,9 @@ the tokens alone, or, as a control, no more than "an object"."""
 _NUM_AZIMUTHS = 8
 _ELEVATION_DEG = 15.0
 _NOISIEST_TIMESTEP = 980
+_ALIKE_DB = 20.0
+"""PSNR of two views to one another from which on they look alike: an object with such a
+pair does not tell from where it is seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,10 @@ class PriorScores:
     """Share of views nearest to their own of the object's eight true views."""
     view_within_one: float
     """The same, a neighbouring view counted as right."""
+    num_distinct: int
+    """Objects no two of whose eight true views look alike."""
+    view_top1_distinct: float | None
+    """The share among those objects alone; None if there are none."""
     copy_view_top1: float
     """What repeating the reference would get: one in eight."""
 
@@ -163,6 +170,10 @@ def score_views(
     own = torch.arange(_NUM_AZIMUTHS)
     offset = (nearest - own).abs()
     offset = torch.minimum(offset, _NUM_AZIMUTHS - offset)
+    apart = _squared_distances(truth[:, :, None], truth[:, None])
+    apart = apart + torch.diag(torch.full((_NUM_AZIMUTHS,), torch.inf))
+    is_distinct = apart.amin(dim=(1, 2)) > 10 ** (-0.1 * _ALIKE_DB)
+    of_distinct = (offset == 0)[is_distinct].float().mean()
     between = _squared_distances(generated[:, None], truth[None])
     is_own = between.argmin(dim=1) == torch.arange(len(truth))[:, None]
     return PriorScores(
@@ -175,6 +186,8 @@ def score_views(
         identity_top1=float(is_own.float().mean()),
         view_top1=float((offset == 0).float().mean()),
         view_within_one=float((offset <= 1).float().mean()),
+        num_distinct=int(is_distinct.sum()),
+        view_top1_distinct=float(of_distinct) if is_distinct.any() else None,
         copy_view_top1=1 / _NUM_AZIMUTHS,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 
@@ -33,6 +34,23 @@ def test_other_objects_do_not_score_as_the_own_one() -> None:
     views = held_out_views("held_out_families", 3, size=32)
     shuffled = score_views(views.truth.roll(1, 0), views.truth, guidance_scale=1.0)
     assert shuffled.identity_top1 == 0
+
+
+def test_views_are_told_apart_only_where_they_differ() -> None:
+    generator = torch.Generator().manual_seed(0)
+    distinct = torch.rand(8, 3, 16, 16, generator=generator)
+    turned = distinct.clone()
+    turned[4:] = turned[:4] + 0.05  # within 26 dB of the views opposite
+    truth = torch.stack([distinct, turned, turned])
+    generated = truth.clone()
+    generated[0, :2] = distinct[1:3]
+    scores = score_views(generated, truth, guidance_scale=1.0)
+    assert scores.num_distinct == 1
+    assert scores.view_top1_distinct == 6 / 8
+    assert scores.view_top1 == pytest.approx(22 / 24)
+    alike = score_views(truth[1:], truth[1:], guidance_scale=1.0)
+    assert alike.num_distinct == 0
+    assert alike.view_top1_distinct is None
 
 
 def test_references_are_view_zero_with_straight_alpha() -> None:
