@@ -33,6 +33,11 @@ class TermConfig:
     clip: float | None = None
     """Largest norm of the gradient this term may send into its rendered input."""
 
+    @property
+    def is_used(self) -> bool:
+        """Whether the weight is ever anything but 0."""
+        return self.initial != 0.0 or self.final not in (None, 0.0)
+
     def __post_init__(self) -> None:
         """Refuse what is no schedule."""
         check_finite(self, "initial")

@@ -28,6 +28,7 @@ from realfusion.training.schedules import term_weight
 
 Terms = dict[str, Tensor]
 TERM_NAMES = tuple(item.name for item in fields(ObjectiveConfig))
+_SURFACE_TERMS = ("normal_smoothness", "orientation", "entropy", "sparsity")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def render_views(
     Returns:
         The views, row by row from the top left.
     """
-    views = []
+    views, objective = [], config.objective
+    with_normals = objective.normal_smoothness.is_used or objective.orientation.is_used
     for index in range(config.prior_views):
         rays = draw.rays(index, config.prior_view_size)
         mode = config.background.prior_views
@@ -104,6 +106,7 @@ def render_views(
         rendered = scene.render(
             rays,
             shading=draw.shading(index, config.shading.ambient),
+            with_normals=with_normals,
             jitter=draw.view_jitter[index],
             room=room,
         )
@@ -221,27 +224,42 @@ def surface_terms(
         loss_scale: Factor on the gradients that are clipped.
 
     Returns:
-        The terms `normal_smoothness`, `orientation`, `entropy`, `sparsity`.
+        Those of the terms `normal_smoothness`, `orientation`, `entropy` and `sparsity`
+        that have a weight at any time of the run.
     """
-    size, objective = config.prior_view_size, config.objective
-    named: dict[str, list[Tensor]] = {}
-    for view in views:
-        rendered = view.rendered
-        normals = _clipped(rendered.normals, objective.normal_smoothness, loss_scale)
-        normals = normals.reshape(size, size, 3)
-        opacity = rendered.opacity.reshape(size, size)
-        back_facing = _clipped(rendered.back_facing, objective.orientation, loss_scale)
-        uncertain = _clipped(rendered.opacity, objective.entropy, loss_scale)
-        opaque = _clipped(rendered.opacity, objective.sparsity, loss_scale)
-        values = {
-            "normal_smoothness": losses.normal_smoothness_loss(normals, opacity),
-            "orientation": losses.orientation_loss(back_facing),
-            "entropy": losses.opacity_entropy_loss(uncertain),
-            "sparsity": losses.opacity_sparsity_loss(opaque),
-        }
-        for name, value in values.items():
-            named.setdefault(name, []).append(value)
-    return {name: torch.stack(values).mean() for name, values in named.items()}
+    terms: Terms = {}
+    for name in _SURFACE_TERMS:
+        term: TermConfig = getattr(config.objective, name)
+        if term.is_used:
+            values = [
+                _surface_term(name, view.rendered, term, config, loss_scale)
+                for view in views
+            ]
+            terms[name] = torch.stack(values).mean()
+    return terms
+
+
+def _surface_term(
+    name: str,
+    rendered: Rendered,
+    term: TermConfig,
+    config: ReconstructionConfig,
+    loss_scale: Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    """One of the surface terms of one view."""
+    if name == "normal_smoothness":
+        size = config.prior_view_size
+        normals = _clipped(rendered.normals, term, loss_scale)
+        return losses.normal_smoothness_loss(
+            normals.reshape(size, size, 3), rendered.opacity.reshape(size, size)
+        )
+    if name == "orientation":
+        back_facing = _clipped(rendered.back_facing, term, loss_scale)
+        return losses.orientation_loss(back_facing)
+    opacity = _clipped(rendered.opacity, term, loss_scale)
+    if name == "entropy":
+        return losses.opacity_entropy_loss(opacity)
+    return losses.opacity_sparsity_loss(opacity)
 
 
 def weighted_sum(

@@ -48,10 +48,8 @@ class RecordedUpdate(GraphedUpdate):
     def _capture(self, state, task, config, inputs):
         self.captures += 1
         update = lambda: update_scene(state, task, config, inputs)  # noqa: E731
-        number_of_terms = 6
-        outcome = dataclasses.replace(
-            self.example, numbers=torch.zeros(number_of_terms + 8, dtype=torch.float64)
-        )
+        numbers = torch.zeros_like(self.example.numbers)
+        outcome = dataclasses.replace(self.example, numbers=numbers)
         return Recording(update, outcome), outcome
 
     def __call__(self, state, task, config, draw):

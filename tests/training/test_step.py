@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -37,6 +38,13 @@ ALL_TERMS = {
 
 
 @pytest.fixture
+def config(config):
+    """Every term has a weight."""
+    objective = dataclasses.replace(config.objective, sparsity=TermConfig(initial=0.01))
+    return dataclasses.replace(config, objective=objective)
+
+
+@pytest.fixture
 def task(photo, grey_prior):
     return grey_prior.task(photo)
 
@@ -56,6 +64,22 @@ def test_without_a_prior_the_regularisers_remain(config, photo):
     state = TrainState(config, seed=0)
     terms = train_step(state, Task(photo), config)
     assert set(terms) == (ALL_TERMS - {"prior"}) | {"loss"}
+
+
+def test_terms_that_never_have_a_weight_are_left_out(config, photo):
+    objective = dataclasses.replace(
+        config.objective,
+        normal_smoothness=TermConfig(initial=0.0),
+        orientation=TermConfig(initial=0.0, final=0.0),
+        entropy=TermConfig(initial=0.0, final=0.1),
+    )
+    config = dataclasses.replace(config, objective=objective)
+    state = TrainState(config, seed=0)
+    state.scene.render = Mock(side_effect=state.scene.render)
+    terms = train_step(state, Task(photo), config)
+    assert set(terms) == {"image", "mask", "entropy", "sparsity", "loss"}
+    asked = [call.kwargs["with_normals"] for call in state.scene.render.mock_calls]
+    assert asked == [False] * (1 + config.prior_views), "no term sees normals"
 
 
 @pytest.mark.parametrize("name", sorted(ALL_TERMS))
