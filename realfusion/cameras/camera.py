@@ -92,14 +92,15 @@ def pixel_rays(
         raise ValueError(f"height, width must be positive, got {height}, {width}")
     device = camera_to_world.device
     columns = torch.arange(width, dtype=torch.float64, device=device)
-    columns = (columns + 0.5 - width / 2) / focal_px
+    columns = ((columns + 0.5 - width / 2) / focal_px)[:, None]
     rows = torch.arange(height, dtype=torch.float64, device=device)
-    rows = (rows + 0.5 - height / 2) / focal_px
-    grid_y, grid_x = torch.meshgrid(-rows, columns, indexing="ij")
-    depth = torch.rsqrt(grid_x.square() + grid_y.square() + 1.0)
-    in_camera = torch.stack([grid_x * depth, grid_y * depth, -depth], dim=-1)
-    directions = (in_camera.reshape(-1, 3) @ camera_to_world[:3, :3].T).float()
-    origins = camera_to_world[:3, 3].float().expand_as(directions).contiguous()
+    rows = ((height / 2 - 0.5 - rows) / focal_px)[:, None, None]
+    right, up, backward, centre = camera_to_world[:3].unbind(1)
+    # At depth 1, a sum of what depends on the column and on the row alone.
+    toward = (columns * right - backward) + rows * up
+    shorten = torch.rsqrt(columns.square() + 1.0 + rows.square())
+    directions = (toward * shorten).float().reshape(-1, 3)
+    origins = centre.float().expand_as(directions).contiguous()
     return Rays(origins, directions)
 
 
@@ -155,16 +156,19 @@ class Camera:
         """The camera as a JSON object."""
         return asdict(self)
 
-    def position(self) -> Float[Tensor, 3]:
-        """Camera centre in world space."""
+    def toward(self) -> tuple[float, float, float]:
+        """Unit vector from the origin to the camera."""
         azimuth, elevation = map(math.radians, (self.azimuth_deg, self.elevation_deg))
         level = math.cos(elevation)
-        direction = (
+        return (
             level * math.sin(azimuth),
             math.sin(elevation),
             level * math.cos(azimuth),
         )
-        return self.radius * torch.tensor(direction, dtype=torch.float64)
+
+    def position(self) -> Float[Tensor, 3]:
+        """Camera centre in world space."""
+        return self.radius * torch.tensor(self.toward(), dtype=torch.float64)
 
     def camera_to_world(self) -> Float[Tensor, "4 4"]:
         """Rigid transform from OpenGL camera axes to the world (float64)."""
@@ -177,13 +181,10 @@ class Camera:
             math.cos(elevation),
             -math.sin(elevation) * math.cos(azimuth),
         )
-        position = self.position()
-        matrix = torch.eye(4, dtype=torch.float64)
-        matrix[:3, 0] = torch.tensor(right, dtype=torch.float64)
-        matrix[:3, 1] = torch.tensor(up, dtype=torch.float64)
-        matrix[:3, 2] = position / self.radius
-        matrix[:3, 3] = position
-        return matrix
+        backward = self.toward()
+        centre = (self.radius * each for each in backward)
+        axes = zip(right, up, backward, centre, strict=True)
+        return torch.tensor([*axes, (0.0, 0.0, 0.0, 1.0)], dtype=torch.float64)
 
     def free(self) -> FreeCamera:
         """The same camera, no longer bound to the orbit."""

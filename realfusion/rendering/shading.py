@@ -73,11 +73,11 @@ def sample_shading(
         The shading.
     """
     lit, textureless = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-    offset = torch.randn(3, generator=generator, dtype=torch.float64)
-    toward_camera = camera.position() / camera.radius
-    light = toward_camera + math.tan(math.radians(LIGHT_SPREAD_DEG)) * offset
-    light = light / light.norm().clamp(min=1e-6)
-    direction = (float(light[0]), float(light[1]), float(light[2]))
+    offset = torch.randn(3, generator=generator, dtype=torch.float64).tolist()
+    spread = math.tan(math.radians(LIGHT_SPREAD_DEG))
+    x, y, z = (a + spread * b for a, b in zip(camera.toward(), offset, strict=True))
+    length = max(math.hypot(x, y, z), 1e-6)
+    direction = (x / length, y / length, z / length)
     if progress < config.albedo_until or lit < config.albedo_probability:
         return Shading("albedo", direction, config.ambient)
     mode: ShadingMode = (
