@@ -99,7 +99,7 @@ class Bench:
 
     def make_loss(self) -> torch.Tensor:
         """A step's objective, ready for the backward pass."""
-        self.state.optimizer.zero_grad(set_to_none=True)
+        self.state.optimizer.zero_grad()
         draw = self.draw()
         terms, _ = compute_terms(self.state, self.task, self.config, draw)
         return weighted_sum(terms, draw.weights)
@@ -109,8 +109,7 @@ class Bench:
         replace(self, task=Task(self.task.photo)).make_loss().backward()
 
     def update(self) -> None:
-        self.state.optimizer.step()
-        self.state.update_average(self.average_share)
+        self.state.optimizer.step(self.average_share)
 
     def update_occupancy(self) -> None:
         """It changes how many samples the other stages take: time it last."""

@@ -141,7 +141,7 @@ def _find_start(
             num_active_levels=levels,
             generator=state.generator,
         )
-        state.reset_average()
+        state.optimizer.reset_average()
     return _Start(state, History())
 
 

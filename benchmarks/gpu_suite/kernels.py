@@ -17,6 +17,7 @@ from benchmarks.gpu_suite.setting import Setting
 from benchmarks.gpu_suite.timing import Run, peak_memory, time_on_device
 from benchmarks.ops import cases
 from realfusion.ops import HashGridLayout, hash_grid_encode, march_rays, occupancy
+from realfusion.ops.adam import adam_step_
 from realfusion.ops.compositing import composite
 from realfusion.ops.field_precision import FieldPrecision
 from realfusion.ops.reference import compositing as reference_compositing
@@ -53,7 +54,8 @@ def run(report: Report, setting: Setting) -> None:
     device = torch.device(setting.device)
     ceilings = Ceilings.load(setting.ceilings_path, device)
     groups = (
-        hash_grid, marching, visibility, compositing, occupancy_grid, fused_field
+        hash_grid, marching, visibility, compositing, occupancy_grid, fused_field,
+        optimiser,
     )  # fmt: skip
     for make in groups:
         with report.part(make.__name__):
@@ -236,6 +238,18 @@ def compositing(device: torch.device, setting: Setting) -> Iterator[Case]:
                 demand = Demand(work) if name == "native" else None
                 group = f"composite {direction}, {num_channels} channels"
                 yield Case(group, name, run, demand)
+
+
+def optimiser(device: torch.device, setting: Setting) -> Iterator[Case]:
+    case = cases.make_adam_case(device, 10 if setting.is_dry else 18)
+    demand = Demand(cases.ADAM_WORK.times(case.count))
+    group = "adam_step_, the parameters of `fast`"
+
+    def step() -> None:
+        adam_step_(**case.tensors, **case.numbers)
+
+    yield Case(group, "native", step, demand)
+    yield Case(group, "torch fused", cases.make_torch_adam_step(case))
 
 
 def occupancy_grid(device: torch.device, setting: Setting) -> Iterator[Case]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.gpu_suite.precision import in_field_precision
 from realfusion.ops import HashGridLayout, RaySamples
+from realfusion.ops import adam as native_adam
 from realfusion.ops import compositing as native_compositing
 from realfusion.ops import hash_grid as native_hash_grid
 from realfusion.ops import occupancy as native_occupancy
@@ -24,6 +25,7 @@ from realfusion.ops import ray_marching as native_marching
 from realfusion.ops import visible_samples as native_visibility
 from realfusion.ops.field_precision import FieldPrecision
 from realfusion.ops.radiance_field import DensityBlob
+from realfusion.ops.reference import adam as reference_adam
 from realfusion.ops.reference import compositing as reference_compositing
 from realfusion.ops.reference import hash_grid as reference_hash_grid
 from realfusion.ops.reference import occupancy as reference_occupancy
@@ -47,6 +49,7 @@ class Operators:
     hash_grid: ModuleType
     radiance_field: ModuleType
     visible_samples: ModuleType
+    adam: ModuleType
 
 
 NATIVE = Operators(
@@ -56,6 +59,7 @@ NATIVE = Operators(
     native_hash_grid,
     native_field,
     native_visibility,
+    native_adam,
 )
 REFERENCE = Operators(
     reference_occupancy,
@@ -64,6 +68,7 @@ REFERENCE = Operators(
     reference_hash_grid,
     reference_field,
     reference_visibility,
+    reference_adam,
 )
 
 
@@ -155,7 +160,9 @@ def _march(**options: Any) -> Callable[[Operators, torch.device], Results]:
     return run
 
 
-def _composite(num_channels: int) -> Callable[[Operators, torch.device], Results]:
+def _composite(
+    num_channels: int, *, with_normals: bool = False
+) -> Callable[[Operators, torch.device], Results]:
     def run(ops: Operators, device: torch.device) -> Results:
         generator = _generator()
         counts = torch.randint(0, 90, (129,), generator=generator)
@@ -164,14 +171,21 @@ def _composite(num_channels: int) -> Callable[[Operators, torch.device], Results
         channels = torch.rand(num_samples, num_channels, generator=generator).to(device)
         densities.requires_grad_()
         channels.requires_grad_()
+        directions = None
+        if with_normals:
+            directions = torch.randn(len(counts), 3, generator=generator)
+            directions = torch.nn.functional.normalize(directions, dim=1).to(device)
         composited = ops.compositing.composite(
             densities,
             channels,
             torch.rand(num_samples, generator=generator).to(device),
             torch.full((num_samples,), 0.02, device=device),
             torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(device),
+            directions=directions,
         )
         outputs = [composited.values, composited.opacity, composited.depth]
+        seen = composited.back_facing
+        outputs += [] if seen is None else [seen]
         grads = torch.autograd.grad(
             [(output * output).sum() for output in outputs], [densities, channels]
         )
@@ -182,7 +196,7 @@ def _composite(num_channels: int) -> Callable[[Operators, torch.device], Results
             "weights": composited.weights,
             "grad_densities": grads[0],
             "grad_channels": grads[1],
-        }
+        } | ({} if seen is None else {"back_facing": seen})
 
     return run
 
@@ -314,6 +328,28 @@ def _visible(
     return run
 
 
+def _adam(ops: Operators, device: torch.device) -> Results:
+    generator = _generator()
+    sizes = [(5000, 2), (33,), (1,)]
+    names = ("parameters", "gradients", "first_moments", "second_moments", "averages")
+    tensors = {
+        name: [torch.rand(size, generator=generator).to(device) for size in sizes]
+        for name in names
+    }
+    numbers = {"count": 2.0, "withheld": 0.0, "loss_scale": 16.0, "average_share": 0.2}
+    scalars = {name: torch.tensor(x, device=device) for name, x in numbers.items()}
+    for _ in range(3):
+        ops.adam.adam_step_(
+            **tensors,
+            **scalars,
+            rates=torch.tensor([1e-2, 1e-3, 1e-3], device=device),
+            weight_decays=[0.0, 0.1, 0.1],
+            settings=native_adam.AdamSettings(is_decoupled=True),
+        )
+    changed = {name: torch.cat([x.flatten() for x in tensors[name]]) for name in names}
+    return changed | {"count_exact": scalars["count"]}
+
+
 GRID_SUMS = ("grad_table",)
 FIELD_SUMS = ("grad_table", "w1", "b1", "w2", "b2", "w3", "b3")
 FIELD_LIMITS: dict[FieldPrecision, float] = {
@@ -340,6 +376,8 @@ def make_cases() -> list[ParityCase]:
         ),
         ParityCase("composite, 3 channels", _composite(3)),
         ParityCase("composite, 7 channels", _composite(7)),
+        ParityCase("composite, normals", _composite(6, with_normals=True)),
+        ParityCase("adam_step_", _adam),
         ParityCase("hash_grid, smoothstep", _hash_grid(smooth), 1e-4, GRID_SUMS),
         ParityCase(
             "hash_grid, tiled", _hash_grid(_layout(indexing="tiled")), 1e-4, GRID_SUMS

@@ -6,6 +6,7 @@ Shared by the pytest suites beside this file and by ``benchmarks/gpu.py``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from realfusion.ops import (
     morton_decode,
     pack_occupancy,
 )
+from realfusion.ops.adam import AdamSettings
 from realfusion.ops.radiance_field import (
     DensityBlob,
     FieldSamples,
@@ -379,3 +381,64 @@ def visible_work(width: int, num_visible: int) -> Work:
     operations = 2 * (inputs * width + width**2 + width)
     corners = FIELD_LAYOUT.num_levels * 8 * FIELD_LAYOUT.num_features * 4
     return Work(corners + 2 * 24, operations).times(num_visible)
+
+
+# ---- Optimiser ----
+
+ADAM_WORK = Work(4 * 9, 20)
+"""Of a number: its gradient, and parameter, moments and average read and written."""
+
+
+@dataclass(frozen=True)
+class AdamCase:
+    """A step on the grid and the network of the `fast` preset."""
+
+    tensors: dict[str, list[Tensor]]
+    numbers: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        """How many numbers are updated."""
+        return sum(each.numel() for each in self.tensors["parameters"])
+
+
+def make_adam_case(device: torch.device, log2_table_size: int = 18) -> AdamCase:
+    """Random parameters, gradients and moments."""
+    layout = HashGridLayout(
+        num_levels=8, finest_resolution=256, log2_table_size=log2_table_size
+    )
+    sizes = [(layout.num_entries, 2), (32, 16), (32,), (32, 32), (32,), (4, 32), (4,)]
+    generator = torch.Generator().manual_seed(0)
+    names = ("parameters", "gradients", "first_moments", "second_moments", "averages")
+    tensors = {
+        name: [torch.rand(size, generator=generator).to(device) for size in sizes]
+        for name in names
+    }
+    numbers = {
+        "count": torch.tensor(100.0, device=device),
+        "rates": torch.full((len(sizes),), 1e-3, device=device),
+        "weight_decays": [0.0] * len(sizes),
+        "withheld": torch.tensor(0.0, device=device),
+        "loss_scale": torch.tensor(1.0, device=device),
+        "average_share": torch.tensor(0.05, device=device),
+        "settings": AdamSettings(eps=1e-5),
+    }
+    return AdamCase(tensors, numbers)
+
+
+def make_torch_adam_step(case: AdamCase) -> Callable[[], None]:
+    """The same step by torch's fused optimiser, and the average after it."""
+    parameters = [torch.nn.Parameter(each) for each in case.tensors["parameters"]]
+    for parameter, gradient in zip(parameters, case.tensors["gradients"], strict=True):
+        parameter.grad = gradient
+    optimizer = torch.optim.Adam(
+        parameters, lr=1e-3, betas=(0.9, 0.99), eps=1e-5, fused=True
+    )
+    values = [parameter.detach() for parameter in parameters]
+    shares = [case.numbers["average_share"]] * len(values)
+
+    def step() -> None:
+        optimizer.step()
+        torch._foreach_lerp_(case.tensors["averages"], values, shares)
+
+    return step

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from realfusion.fields.config import FieldConfig
-from realfusion.ops.hash_grid import HashGridLayout
+from realfusion.ops.hash_grid import HashGridLayout, check_num_active_levels
 from realfusion.ops.radiance_field import (
     DensityBlob,
     FieldSamples,
@@ -69,6 +69,11 @@ class RadianceField(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Weights and biases in the order the kernel takes them."""
         return (self.w1, self.b1, self.w2, self.b2, self.w3, self.b3)
+
+    def num_entries_in_use(self, num_active_levels: int | None) -> int:
+        """First rows of the table, those of the levels in use (all if None)."""
+        levels = check_num_active_levels(self.layout, num_active_levels)
+        return self.layout.offsets[levels]
 
     def forward(
         self,

@@ -100,6 +100,14 @@ class Scene(nn.Module):
         """Densities (1/unit) at world positions, without gradients."""
         return self.field.density(positions, num_active_levels=self.num_active_levels)
 
+    def rows_in_use(self) -> dict[str, int]:
+        """First rows of a parameter, by name, that the levels in use look at.
+
+        The others have no influence, and no gradient.
+        """
+        entries = self.field.num_entries_in_use(self.num_active_levels)
+        return {"field.table": entries}
+
     def update_occupancy(self, *, every_cell: bool, generator: torch.Generator) -> None:
         """Refresh the occupancy grid from the field."""
         self.occupancy.update(self.density, every_cell=every_cell, generator=generator)

@@ -127,7 +127,7 @@ def _abandon(
     random_before: Tensor,
 ) -> None:
     """Leave a step that memory did not suffice for, and settle those before it."""
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad()
     state.generator.set_state(random_before)
     # A step that is not sound has called off itself and all behind it.
     with suppress(NonFiniteTermError, SampleOverflowError):

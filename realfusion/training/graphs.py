@@ -9,8 +9,6 @@ alone, for hosts that are not.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -101,23 +99,8 @@ class GraphedUpdate:
         pool = others[0].pool() if others else None
         graph = torch.cuda.CUDAGraph()
         # The gradients of another step must not be added to, nor these be kept.
-        state.optimizer.zero_grad(set_to_none=True)
-        with _capturable(state.optimizer), torch.cuda.graph(graph, pool=pool):
+        state.optimizer.zero_grad()
+        with torch.cuda.graph(graph, pool=pool):
             outcome = update_scene(state, task, config, inputs)
-        state.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad()
         return graph, outcome
-
-
-@contextmanager
-def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Declare the optimiser's steps capturable, as fused ones on CUDA always are.
-
-    For a while only: torch warns of steps that are declared so and not captured.
-    """
-    for group in optimizer.param_groups:
-        group["capturable"] = True
-    try:
-        yield
-    finally:
-        for group in optimizer.param_groups:
-            group["capturable"] = False

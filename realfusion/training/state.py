@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from realfusion.fields.background import LearnedBackground
 from realfusion.fields.radiance_field import RadianceField
 from realfusion.rendering.capacity import RenderCapacity
 from realfusion.rendering.scene import Scene
-from realfusion.training.config import OptimizerConfig, ReconstructionConfig
+from realfusion.training.config import ReconstructionConfig
 from realfusion.training.loss_scale import LossScale
+from realfusion.training.optimizer import Optimizer
 
 Tensors = dict[str, Tensor]
 
@@ -21,8 +21,7 @@ class TrainState:
 
     Attributes:
         scene: What is optimised.
-        optimizer: Adam or AdamW over its parameters, in two groups: networks, grid.
-        averaged: Exponential moving average of every parameter, by name.
+        optimizer: Of its parameters; it keeps their averages too.
         generator: CPU generator of everything random in the loop.
         step: Steps done.
         rate_scale: Product of the rate reductions after recoveries.
@@ -59,50 +58,21 @@ class TrainState:
         self.refused = torch.zeros((), device=device)
         self.withheld = torch.zeros((), device=device)
         self.loss_scale = LossScale(config.optimizer, device, has_prior=has_prior)
-        self.optimizer = build_optimizer(
+        self.optimizer = Optimizer(
             self.scene, config.optimizer, self.withheld, self.loss_scale
         )
         self.photo_capacity, self.view_capacity = RenderCapacity(), RenderCapacity()
         self.runs_ahead = self.refused.is_cuda
-        self.averaged: Tensors = {
-            name: parameter.detach().clone()
-            for name, parameter in self.scene.named_parameters()
-        }
         self.step = 0
         self.rate_scale = 1.0
         self.recoveries = 0
-
-    def set_rates(self, factor: float) -> None:
-        """Set all learning rates to their start times `factor`."""
-        for group in self.optimizer.param_groups:
-            rate = group["base_lr"] * factor
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
-    def update_average(self, share: Float[Tensor, ""]) -> None:
-        """Move the averaged parameters by a share towards the current ones."""
-        targets = [self.averaged[name] for name, _ in self.scene.named_parameters()]
-        sources = [parameter.detach() for parameter in self.scene.parameters()]
-        share = share * (1.0 - self.withheld)
-        torch._foreach_lerp_(targets, sources, [share] * len(targets))
-
-    def reset_average(self) -> None:
-        """Restart the average at the current parameters."""
-        for name, parameter in self.scene.named_parameters():
-            self.averaged[name].copy_(parameter.detach())
 
     def tensors(self) -> Tensors:
         """Every tensor of the state by a stable name (not copies)."""
         found: Tensors = {"generator": self.generator.get_state()}
         for name, tensor in self.scene.state_dict().items():
             found[f"scene.{name}"] = tensor
-        for name, tensor in self.averaged.items():
-            found[f"averaged.{name}"] = tensor
-        for name, parameter in self.scene.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                found[f"optimizer.{name}.{key}"] = value
+        found |= self.optimizer.tensors()
         return found | _prefixed("loss_scale.", self.loss_scale.tensors())
 
     def numbers(self) -> dict[str, float]:
@@ -128,46 +98,20 @@ class TrainState:
         self.generator.set_state(tensors["generator"].cpu())
         scene = {name: tensors[f"scene.{name}"] for name in self.scene.state_dict()}
         self.scene.load_state_dict(scene)
-        with torch.no_grad():
-            for name, tensor in self.averaged.items():
-                tensor.copy_(tensors[f"averaged.{name}"])
-        for name, parameter in self.scene.named_parameters():
-            self._load_moments(parameter, _without(f"optimizer.{name}.", tensors))
+        self.optimizer.load(tensors)
         self.loss_scale.load(_without("loss_scale.", tensors))
         self.refused.zero_()
         self.step = int(numbers["step"])
         self.rate_scale = float(numbers["rate_scale"])
         self.recoveries = int(numbers["recoveries"])
 
-    def _load_moments(self, parameter: Tensor, saved: Tensors) -> None:
-        """Take over the optimiser's state of one parameter, in place where it has one.
-
-        CUDA graphs know these tensors by their addresses.
-        """
-        moments = self.optimizer.state[parameter]
-        for key in moments.keys() - saved.keys():
-            moments[key].zero_()  # as they are before the first step
-        for key, value in saved.items():
-            if key in moments:
-                moments[key].copy_(value)
-            else:
-                moments[key] = value.detach().to(parameter.device, copy=True)
-
     def _check_shapes(self, tensors: Tensors) -> None:
-        for name, parameter in self.scene.named_parameters():
-            expected = parameter.shape
-            for key in (f"averaged.{name}", f"optimizer.{name}"):
-                found = {
-                    each: tensor.shape
-                    for each, tensor in tensors.items()
-                    if each == key or each.startswith(f"{key}.")
-                }
-                for each, shape in found.items():
-                    if shape != expected and not each.endswith(".step"):
-                        raise ValueError(
-                            f"`{each}` must have the shape {list(expected)}, got "
-                            f"{list(shape)}"
-                        )
+        for name, tensor in self.optimizer.tensors().items():
+            if tensors[name].shape != tensor.shape:
+                raise ValueError(
+                    f"`{name}` must have the shape {list(tensor.shape)}, got "
+                    f"{list(tensors[name].shape)}"
+                )
 
 
 def build_scene(config: ReconstructionConfig, generator: torch.Generator) -> Scene:
@@ -193,53 +137,3 @@ def _without(prefix: str, tensors: Tensors) -> Tensors:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def build_optimizer(
-    scene: Scene,
-    config: OptimizerConfig,
-    withheld: Float[Tensor, ""],
-    loss_scale: LossScale,
-) -> torch.optim.Optimizer:
-    """Adam or AdamW with one group for the networks and one for the grid.
-
-    Args:
-        scene: Its parameters are optimised.
-        config: Kind, rates and moments.
-        withheld: Where this is 1 a step changes nothing. It is read on the device, as
-            the gradient scaler of torch's mixed precision has it.
-        loss_scale: Divided out of the gradients, likewise.
-
-    Returns:
-        The optimiser. On CUDA its rates are tensors, which a CUDA graph can read.
-    """
-    grid: list[torch.nn.Parameter] = []
-    networks: list[torch.nn.Parameter] = []
-    for name, parameter in scene.named_parameters():
-        (grid if name.endswith("table") else networks).append(parameter)
-    groups = [
-        {
-            "params": networks,
-            "lr": _rate(config.learning_rate, withheld.device),
-            "base_lr": config.learning_rate,
-            "weight_decay": config.weight_decay,
-        },
-        {
-            "params": grid,
-            "lr": _rate(config.grid_learning_rate, withheld.device),
-            "base_lr": config.grid_learning_rate,
-            "weight_decay": 0.0,
-        },
-    ]
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    optimizer = kinds[config.kind](
-        groups, betas=config.betas, eps=config.eps, fused=True
-    )
-    optimizer.found_inf = withheld
-    if loss_scale.is_needed:
-        optimizer.grad_scale = loss_scale.value
-    return optimizer
-
-
-def _rate(value: float, device: torch.device) -> float | Tensor:
-    return torch.tensor(value, device=device) if device.type == "cuda" else value

@@ -114,18 +114,18 @@ def update_scene(
     draw = draw.to(state.refused.device)
     terms, rendered = compute_terms(state, task, config, draw)
     loss = weighted_sum(terms, draw.weights)
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad()
     (loss * state.loss_scale.value).backward()
 
-    numbers = torch.stack([*terms.values(), loss, _gradient_sum(state.scene)]).detach()
+    gradient_sum = state.optimizer.gradient_sum()
+    numbers = torch.stack([*terms.values(), loss, gradient_sum]).detach()
     overflowed = torch.stack([each.overflowed for each in rendered]).any()
     is_finite = numbers.isfinite()
     is_skipped = state.loss_scale.overflows(is_finite[-1])
     is_sound = is_finite[:-1].all() & (is_finite[-1] | is_skipped) & ~overflowed
     torch.maximum(state.refused, 1.0 - is_sound.float(), out=state.refused)
     torch.maximum(state.refused, is_skipped.float(), out=state.withheld)
-    state.optimizer.step()
-    state.update_average(draw.average_share)
+    state.optimizer.step(draw.average_share)
     state.loss_scale.update(is_skipped.float(), state.refused)
     wanted = [each.num_wanted for each in rendered]
     photo_samples = torch.zeros_like(wanted[0]) if task.photo is None else wanted.pop(0)
@@ -189,7 +189,8 @@ def launch_step(
         state.scene.update_occupancy(every_cell=warm, generator=state.generator)
     draw = draw_step(task.photo, config, step, state.generator)
     random_before = state.generator.get_state()
-    state.set_rates(state.rate_scale * rate_factor(config.optimizer, draw.progress))
+    factor = rate_factor(config.optimizer, draw.progress)
+    state.optimizer.set_rates(state.rate_scale * factor)
     outcome = update(state, task, config, draw)
     state.step += 1
     random_after = state.generator.get_state()
@@ -247,7 +248,7 @@ def averaged_parameters(state: TrainState) -> Iterator[Scene]:
     """The scene with its averaged parameters, for previews and results."""
     parameters = dict(state.scene.named_parameters())
     current = {name: value.detach().clone() for name, value in parameters.items()}
-    _assign(parameters, state.averaged)
+    _assign(parameters, state.optimizer.averaged)
     try:
         yield state.scene
     finally:
@@ -268,16 +269,6 @@ def _set_active_levels(state: TrainState, config: ReconstructionConfig) -> None:
     )
 
 
-def _gradient_sum(scene: Scene) -> Tensor:
-    """Finite only if every gradient is.
-
-    Gradients so large that only their sum overflows could not be used either: their
-    squares, the second moments, overflow long before.
-    """
-    gradients = [p.grad for p in scene.parameters() if p.grad is not None]
-    return torch.stack([gradient.sum() for gradient in gradients]).sum()
-
-
 def _step_back(
     state: TrainState, config: ReconstructionConfig, launched: LaunchedStep
 ) -> None:
@@ -296,13 +287,13 @@ def _find_culprit(
     culprit = "sum of all"
     for name in launched.names:
         state.generator.set_state(launched.random_before)
-        state.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad()
         terms, _ = compute_terms(state, task, config, draw)
         loss = weighted_sum({name: terms[name]}, draw.weights)
         (loss * state.loss_scale.value).backward()
-        if not _gradient_sum(state.scene).isfinite():
+        if not state.optimizer.gradient_sum().isfinite():
             culprit = name
             break
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad()
     state.generator.set_state(launched.random_after)
     return culprit

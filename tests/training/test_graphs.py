@@ -184,8 +184,6 @@ def test_a_step_can_be_captured_for_it_knows_nothing_of_the_host(
     state.runs_ahead = True
     for capacity in (state.photo_capacity, state.view_capacity):
         capacity.observe(SampleCounts(2000, 1000))
-    # Fused on CUDA, and not to be had here.
-    monkeypatch.setattr(state.optimizer, "step", lambda: None)
     update_scene(state, Task(photo), config, draw)  # what is made once, is made here
     with HostTensors() as host:
         outcome = update_scene(state, Task(photo), config, draw)

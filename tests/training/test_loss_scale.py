@@ -117,7 +117,7 @@ def test_overflow_halves_the_scale_and_changes_nothing_else(config, half_task):
     assert state.step == 3 + len(scales) - 1
     assert state.loss_scale.num_skipped == len(scales) - 2
     assert state.loss_scale.good_steps == 1
-    assert state.optimizer.state[state.scene.field.w1]["step"] == 4
+    assert state.optimizer.tensors()["optimizer.count"] == 4
     assert state.recoveries == 0
     figures = {"loss_scale": scales[-1], "skipped_steps": len(scales) - 2}
     assert state.loss_scale.figures() == figures
