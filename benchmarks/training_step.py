@@ -64,8 +64,9 @@ class Bench:
         return drawn.to(self.state.refused.device)
 
     def render_photo(self) -> None:
-        room = self.state.photo_capacity.room
-        render_photo(self.state.scene, self.task.photo, self.config, self.draw(), room)
+        draw, room = self.draw(), self.state.photo_capacity.room
+        pixels = self.task.photo.select(draw.pixels)
+        render_photo(self.state.scene, pixels, self.config, draw, room)
 
     def render_view(self) -> None:
         """The random views, without the prior's judgement."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from realfusion import losses
@@ -23,7 +23,7 @@ from realfusion.training.config import (
     TermConfig,
 )
 from realfusion.training.draws import StepDraw
-from realfusion.training.photo import Photo
+from realfusion.training.photo import Pixels
 from realfusion.training.schedules import term_weight
 
 Terms = dict[str, Tensor]
@@ -51,7 +51,7 @@ class View:
 
 def render_photo(
     scene: Scene,
-    photo: Photo,
+    pixels: Pixels,
     config: ReconstructionConfig,
     draw: StepDraw,
     room: SampleCounts | None = None,
@@ -60,16 +60,15 @@ def render_photo(
 
     Args:
         scene: What is optimised.
-        photo: The rays of all its pixels.
+        pixels: Those of the step, with their rays.
         config: Background.
-        draw: The pixels, jitter and background.
+        draw: Jitter and background.
         room: Rows of samples; see `VolumeRenderer.render`.
 
     Returns:
         The pixels' rays.
     """
-    rays = photo.rays.select(draw.pixels)
-    mode = config.background.reference_view
+    rays, mode = pixels.rays, config.background.reference_view
     rendered = scene.render(
         rays,
         shading=Shading("albedo"),
@@ -116,18 +115,16 @@ def render_views(
 
 def reconstruction_terms(
     view: View,
-    photo: Photo,
+    pixels: Pixels,
     config: ReconstructionConfig,
-    pixels: Int64[Tensor, " num_pixels"],
     loss_scale: Float[Tensor, ""],
 ) -> Terms:
     """The reference view must look like the photo, and be opaque where it is.
 
     Args:
         view: Pixels of the photo as the scene shows them.
-        photo: The photo.
+        pixels: The same as the photo has them.
         config: Clipping of the terms.
-        pixels: Which pixels they are.
         loss_scale: Factor on the gradients that are clipped.
 
     Returns:
@@ -135,10 +132,10 @@ def reconstruction_terms(
     """
     rgb = _clipped(view.rgb, config.objective.image, loss_scale)
     opacity = _clipped(view.rendered.opacity, config.objective.mask, loss_scale)
-    target = photo.over(view.background.detach(), pixels)
+    target = pixels.over(view.background.detach())
     return {
         "image": losses.image_loss(rgb, target),
-        "mask": losses.mask_loss(opacity, photo.alpha[pixels]),
+        "mask": losses.mask_loss(opacity, pixels.alpha),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,20 +24,42 @@ def reference_camera(config: ReferenceCameraConfig) -> Camera:
 
 
 @dataclass(frozen=True)
-class Photo:
-    """The photo, resized, with the ray of every pixel.
+class Pixels:
+    """Pixels of a photo, each with its ray.
 
     Attributes:
         premultiplied: Colours times alpha, one row a pixel.
         alpha: The mask, in [0, 1].
         rays: Rays through the pixels.
-        size: Pixels along an edge.
-        camera: The reference camera.
     """
 
     premultiplied: Float[Tensor, "num_pixels 3"]
     alpha: Float[Tensor, num_pixels]
     rays: Rays
+
+    def select(self, places: Int64[Tensor, num_selected]) -> Pixels:
+        """Some of them."""
+        # index_select takes a tenth of the time of indexing on a CPU.
+        return Pixels(
+            self.premultiplied.index_select(0, places),
+            self.alpha.index_select(0, places),
+            self.rays.select(places),
+        )
+
+    def over(self, background: Tensor) -> Float[Tensor, "num_pixels 3"]:
+        """Colours over a background, [3] or [num_pixels, 3]."""
+        return self.premultiplied + (1.0 - self.alpha)[:, None] * background
+
+
+@dataclass(frozen=True)
+class Photo(Pixels):
+    """The photo, resized: all its pixels, row by row.
+
+    Attributes:
+        size: Pixels along an edge.
+        camera: The reference camera.
+    """
+
     size: int
     camera: Camera
 
@@ -46,15 +68,6 @@ class Photo:
         """Colour times alpha, alpha."""
         rows = torch.cat([self.premultiplied, self.alpha[:, None]], dim=-1)
         return rows.T.reshape(4, self.size, self.size)
-
-    def over(
-        self, background: Tensor, pixels: Tensor | slice = slice(None)
-    ) -> Float[Tensor, "num_rays 3"]:
-        """Colours of some pixels over a background, [3] or [num_rays, 3]."""
-        return (
-            self.premultiplied[pixels]
-            + (1.0 - self.alpha[pixels])[:, None] * background
-        )
 
 
 def prepare_photo(

@@ -155,8 +155,9 @@ def compute_terms(
     terms: Terms = {}
     rendered: list[Rendered] = []
     if task.photo is not None:
-        seen = render_photo(scene, task.photo, config, draw, photo_room)
-        terms |= reconstruction_terms(seen, task.photo, config, draw.pixels, scale)
+        pixels = task.photo.select(draw.pixels)
+        seen = render_photo(scene, pixels, config, draw, photo_room)
+        terms |= reconstruction_terms(seen, pixels, config, scale)
         rendered.append(seen.rendered)
     views = render_views(scene, config, draw, view_room)
     terms |= prior_terms(views, task.prior, config, draw, scale, state.generator)
