@@ -15,7 +15,7 @@ from realfusion.io.atomic import atomic_path, write_text
 from realfusion.training.history import History
 from realfusion.training.state import TrainState
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INDEX_NAME = "checkpoint.json"
 
 
