@@ -78,7 +78,7 @@ class Optimizer:
         Gradients so large that only their sum overflows could not be used either: their
         squares, the second moments, overflow long before.
         """
-        sums = [gradient.sum() for gradient in self._gradients().values()]
+        sums = [gradient.sum() for gradient in self._in_use(self._gradients())]
         return torch.stack(sums).sum()
 
     def step(self, average_share: Float[Tensor, ""]) -> None:
@@ -88,21 +88,16 @@ class Optimizer:
             average_share: How far they move, in [0, 1].
         """
         gradients = self._gradients()
-
-        def in_use(tensors: dict[str, Tensor]) -> list[Tensor]:
-            return [self._in_use(name, tensors[name]) for name in gradients]
-
+        places = [
+            place for place, name in enumerate(self._parameters) if name in gradients
+        ]
         rates = self._rates
-        if len(gradients) < len(rates):
-            places = [list(self._parameters).index(name) for name in gradients]
+        if len(places) < len(rates):
             rates = torch.stack([rates[place] for place in places])
+        values = {name: each.detach() for name, each in self._parameters.items()}
         first, second = self._moments.values()
         adam_step_(
-            in_use({name: each.detach() for name, each in self._parameters.items()}),
-            list(gradients.values()),
-            in_use(first),
-            in_use(second),
-            in_use(self.averaged),
+            *map(self._in_use, (values, gradients, first, second, self.averaged)),
             count=self._count,
             rates=rates,
             weight_decays=[self._weight_decays[name] for name in gradients],
@@ -134,13 +129,18 @@ class Optimizer:
             tensor.copy_(saved[name])
 
     def _gradients(self) -> dict[str, Tensor]:
-        """Of the rows in use, by the names of the parameters that have any."""
+        """By the names of the parameters that have one."""
         return {
-            name: self._in_use(name, parameter.grad)
+            name: parameter.grad
             for name, parameter in self._parameters.items()
             if parameter.grad is not None
         }
 
-    def _in_use(self, name: str, tensor: Tensor) -> Tensor:
-        rows = self._scene.rows_in_use().get(name)
-        return tensor if rows is None else tensor[:rows]
+    def _in_use(self, tensors: dict[str, Tensor]) -> list[Tensor]:
+        """Of the parameters that have a gradient, the rows that are in use."""
+        rows = self._scene.rows_in_use()
+        return [
+            tensors[name][: rows[name]] if name in rows else tensors[name]
+            for name, parameter in self._parameters.items()
+            if parameter.grad is not None
+        ]
