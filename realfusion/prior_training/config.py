@@ -40,7 +40,7 @@ class AutoencoderConfig:
     """Weight of the mean KL divergence to a standard normal."""
     colored_background_share: float = 0.3
     """Share of images on a random colour instead of white."""
-    decoder_steps: int = 6_000
+    decoder_steps: int = 8_000
     """Further steps of the decoder alone, on whole images, once the latents stand."""
     decoder_learning_rate: float = 1.5e-3
     """AdamW learning rate of those, decayed linearly."""
