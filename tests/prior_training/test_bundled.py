@@ -43,7 +43,7 @@ def test_latents_are_white_and_decode_to_the_image(
     assert latents.mean().abs() < 0.2
     assert 0.8 < latents.std() < 1.25
     error = (prior.decode(latents) - images).square().mean((1, 2, 3))
-    assert (-10 * error.log10()).mean() > 28
+    assert (-10 * error.log10()).mean() > 31
 
 
 def test_the_image_token_explains_an_unseen_object_better_than_anothers(
@@ -88,4 +88,4 @@ def test_the_guide_makes_estimates_follow_the_view() -> None:
     guided, unguided = scores["all"], scores["without guide"]
     assert guided.view_top1 > 0.4 > 0.3 > unguided.view_top1
     assert guided.psnr_db > unguided.psnr_db + 0.5
-    assert guided.mask_iou > guided.copy_mask_iou
+    assert guided.mask_iou > unguided.mask_iou + 0.03
