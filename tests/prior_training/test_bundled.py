@@ -79,7 +79,7 @@ def test_the_guide_makes_estimates_follow_the_view() -> None:
         conditions: score_prior(
             FOLDER,
             split="held_out_instances",
-            num_objects=6,
+            num_objects=12,
             conditions=conditions,
             one_step=True,
         )
@@ -88,4 +88,4 @@ def test_the_guide_makes_estimates_follow_the_view() -> None:
     guided, unguided = scores["all"], scores["without guide"]
     assert guided.view_top1 > 0.4 > 0.3 > unguided.view_top1
     assert guided.psnr_db > unguided.psnr_db + 0.5
-    assert guided.mask_iou > unguided.mask_iou + 0.03
+    assert guided.mask_iou > guided.copy_mask_iou
