@@ -29,8 +29,7 @@ class BodyAnchor:
 
     def __init__(self, body: Body, camera: Camera, device: torch.device) -> None:
         self._pictures = BodyPictures(body, device)
-        towards = camera.position() / camera.radius
-        self._towards_photo = towards.to(device, torch.float32)
+        self._towards_photo = torch.tensor(camera.toward(), device=device)
 
     def loss(
         self, rays: Rays, shown: Float[Tensor, "4 height width"]

@@ -65,11 +65,6 @@ class LossScale:
         self.good_steps = torch.zeros((), device=device)
         self.num_skipped = torch.zeros((), device=device)
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether gradients must be unscaled: a scale that stays 1 does nothing."""
-        return self.is_dynamic or self._start != 1.0
-
     def overflows(self, is_finite: Bool[Tensor, ""]) -> Bool[Tensor, ""]:
         """Whether a smaller scale may mend a step whose gradient is not finite.
 
