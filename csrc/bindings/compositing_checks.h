@@ -13,7 +13,7 @@ struct CompositeSizes {
   int64_t num_rays;
   int64_t num_samples;
   int64_t num_channels;
-  int64_t num_facing;  // rays whose share of back-facing normals is asked for: all, or 0
+  int64_t num_facing;  // rays whose back-facing normals are asked for: all, or 0
 };
 
 inline CompositeSizes check_composite(const char* op, const Tensor& channels,

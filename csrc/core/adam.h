@@ -1,5 +1,5 @@
 // One step of Adam (Kingma & Ba 2015, algorithm 1) or AdamW (Loshchilov & Hutter 2019)
-// on one number, and its running average: shared by the CPU and CUDA kernels. Torch-free.
+// on one number, and its running average: shared by the CPU and CUDA kernels. No torch.
 #pragma once
 
 #include <cmath>
@@ -19,9 +19,9 @@ struct AdamSettings {
 // What the numbers of one tensor share at one step.
 struct AdamStep {
   AdamSettings settings;
-  float rate;            // learning rate
-  float step_size;       // rate / (1 - beta1^t)
-  float inverse_root;    // 1 / sqrt(1 - beta2^t)
+  float rate;          // learning rate
+  float step_size;     // rate / (1 - beta1^t)
+  float inverse_root;  // 1 / sqrt(1 - beta2^t)
   float weight_decay;
   float gradient_scale;  // 1 / loss scale
   float average_share;   // how far the average moves to the new value
@@ -29,8 +29,8 @@ struct AdamStep {
 
 // `count`: steps up to this one, t above.
 RF_HOST_DEVICE AdamStep make_adam_step(const AdamSettings& settings, float count,
-                                              float rate, float weight_decay,
-                                              float loss_scale, float average_share) {
+                                       float rate, float weight_decay,
+                                       float loss_scale, float average_share) {
   // In double: 1 - beta2^t of the first steps is a difference of close numbers.
   const double left1 = 1.0 - pow(static_cast<double>(settings.beta1), double(count));
   const double left2 = 1.0 - pow(static_cast<double>(settings.beta2), double(count));
@@ -48,13 +48,13 @@ RF_HOST_DEVICE AdamStep make_adam_step(const AdamSettings& settings, float count
 // A parameter with its moments and its average.
 struct AdamState {
   float parameter;
-  float first;    // mean of the gradients
-  float second;   // mean of their squares
+  float first;   // mean of the gradients
+  float second;  // mean of their squares
   float average;
 };
 
 RF_HOST_DEVICE AdamState adam_update(const AdamStep& step, AdamState state,
-                                            float gradient) {
+                                     float gradient) {
   const AdamSettings& settings = step.settings;
   gradient *= step.gradient_scale;
   if (settings.is_decoupled) {

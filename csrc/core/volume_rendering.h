@@ -29,8 +29,8 @@ RF_HOST_DEVICE RayStep<T> attenuate(T transmittance, T alpha) {
   return {weight, transmittance - weight};
 }
 
-// The cosine between a sample's normal and the direction of its ray, if the normal faces
-// away from the camera; 0 if it does not. What is not a number stays none.
+// The cosine between a sample's normal and the direction of its ray, if the normal
+// faces away from the camera; 0 if it does not. What is not a number stays none.
 template <typename T>
 RF_HOST_DEVICE T back_facing_cosine(const T* normal, const T* direction) {
   const T cosine = normal[0] * direction[0] + normal[1] * direction[1] +

@@ -1,5 +1,5 @@
-// CUDA side of adam_step_: checks and launches. Nothing is allocated, and the host reads
-// nothing, so that a CUDA graph can repeat it.
+// CUDA side of adam_step_: checks and launches. Nothing is allocated, and the host
+// reads nothing, so that a CUDA graph can repeat it.
 #include "cuda/adam.cuh"
 
 #include <algorithm>

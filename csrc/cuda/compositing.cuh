@@ -17,7 +17,7 @@ struct CompositeSamples {
   const float* t;              // [S], in
   const float* deltas;         // [S] unit, in
   const int64_t* ray_offsets;  // [N + 1], in
-  const float* directions;     // [N, 3], in: the last three channels are normals; or null
+  const float* directions;     // [N, 3], in; null where no channels are normals
   int64_t num_rays;
   int64_t num_samples;
   int64_t num_channels;

@@ -96,8 +96,8 @@ void check_step(const Parameter& before, const Parameter& after, double rate,
     RF_CHECK_NEAR(after.value[i], value, 2e-6);
     RF_CHECK_NEAR(after.first[i], first, 1e-6);
     RF_CHECK_NEAR(after.second[i], second, 1e-6);
-    RF_CHECK_NEAR(after.average[i], before.average[i] + 0.25 * (value - before.average[i]),
-                  2e-6);
+    const double average = before.average[i];
+    RF_CHECK_NEAR(after.average[i], average + 0.25 * (value - average), 2e-6);
   }
 }
 
