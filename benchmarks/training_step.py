@@ -100,9 +100,9 @@ class Bench:
 
     def make_loss(self) -> torch.Tensor:
         """A step's objective, ready for the backward pass."""
-        self.state.optimizer.zero_grad()
         draw = self.draw()
-        terms, _ = compute_terms(self.state, self.task, self.config, draw)
+        with self.state.optimizer.gathering():
+            terms, _ = compute_terms(self.state, self.task, self.config, draw)
         return weighted_sum(terms, draw.weights)
 
     def make_gradients(self) -> None:

@@ -75,7 +75,10 @@ FieldNetwork<T> field_network(const Tensor& w1, const Tensor& b1, const Tensor& 
 // Densities, albedo, normals, gradients of the log-density, masks.
 using FieldForwardResult = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor>;
 
-// Gradients of the table, w1, b1, w2, b2, w3, b3.
+// Gradients of w1, b1, w2, b2, w3, b3.
+using FieldNetworkResult = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+
+// Gradient of the table, and those.
 using FieldBackwardResult =
     std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
@@ -88,6 +91,14 @@ inline FieldForwardResult allocate_field_outputs(const Tensor& positions,
           torch::stable::new_empty(positions, {num_normals, 3}),
           torch::stable::new_empty(positions, {num_normals, 3}),
           torch::stable::new_empty(positions, {num_samples, 2}, ScalarType::Long)};
+}
+
+// The tensor that a backward adds the table's gradient to.
+inline void check_grad_table(const char* op, const Tensor& grad_table,
+                             const Tensor& table) {
+  check_tensor(op, "grad_table", grad_table, {table.size(0), table.size(1)},
+               table.scalar_type());
+  check_device(op, "grad_table", grad_table, "table", table);
 }
 
 // The saved outputs and the upstream gradients of a backward.

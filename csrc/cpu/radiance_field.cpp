@@ -150,21 +150,17 @@ const T* pointer_or_null(const std::optional<Tensor>& tensor) {
 }
 
 template <class T>
-FieldBackwardResult backward(const FieldArguments& field,
-                             const FieldNetwork<T>& network, const Tensor& positions,
-                             const Tensor& table, const cpu::FieldOutputs<T>& saved,
-                             const cpu::FieldUpstreams<T>& upstreams) {
+FieldNetworkResult backward(const FieldArguments& field, const FieldNetwork<T>& network,
+                            const Tensor& positions, const Tensor& table,
+                            const cpu::FieldOutputs<T>& saved,
+                            const cpu::FieldUpstreams<T>& upstreams,
+                            Tensor& grad_table) {
   const bool with_normals = upstreams.normals != nullptr;
   const cpu::FieldProblem<T> problem =
       make_problem<T>(field, network, positions, table, with_normals);
-  Tensor grad_table = on_huge_pages(new_empty(table, table.sizes()));
-  T* grad_entries = grad_table.mutable_data_ptr<T>();
-  torch::stable::parallel_for(
-      0, grad_table.numel(), int64_t{1} << 16, [&](int64_t begin, int64_t end) {
-        std::fill(grad_entries + begin, grad_entries + end, T(0));
-      });
-  const std::vector<T> buffer = run_backward<T>(choose_kernels<T>(field), problem,
-                                                saved, upstreams, grad_entries);
+  const std::vector<T> buffer =
+      run_backward<T>(choose_kernels<T>(field), problem, saved, upstreams,
+                      grad_table.mutable_data_ptr<T>());
   const T* next = buffer.data();
   const auto take = [&](std::initializer_list<int64_t> shape) {
     Tensor tensor = new_empty(table, std::vector<int64_t>(shape));
@@ -179,13 +175,24 @@ FieldBackwardResult backward(const FieldArguments& field,
   Tensor b2 = take({width});
   Tensor w3 = take({kFieldOutputs, width});
   Tensor b3 = take({kFieldOutputs});
-  return {grad_table, w1, b1, w2, b2, w3, b3};
+  return {w1, b1, w2, b2, w3, b3};
 }
 
-void check_cpu_dtype(const char* op, const Tensor& positions) {
-  const ScalarType dtype = positions.scalar_type();
-  REALFUSION_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double, op,
-                   ": `positions` must be float32 or float64, got ",
+template <class T>
+Tensor zeros_like(const Tensor& table) {
+  Tensor zeros = on_huge_pages(new_empty(table, table.sizes()));
+  T* entries = zeros.mutable_data_ptr<T>();
+  torch::stable::parallel_for(0, zeros.numel(), int64_t{1} << 16,
+                              [&](int64_t begin, int64_t end) {
+                                std::fill(entries + begin, entries + end, T(0));
+                              });
+  return zeros;
+}
+
+void check_cpu_dtype(const char* op, const char* name, const Tensor& tensor) {
+  const ScalarType dtype = tensor.scalar_type();
+  REALFUSION_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double, op, ": `",
+                   name, "` must be float32 or float64, got ",
                    detail::describe_dtype(dtype));
 }
 
@@ -203,7 +210,7 @@ FieldForwardResult radiance_field(const Tensor& positions, const Tensor& table,
       check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
                   offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
                   bound, blob_density, blob_radius);
-  check_cpu_dtype(op, positions);
+  check_cpu_dtype(op, "positions", positions);
   if (positions.scalar_type() == ScalarType::Double) {
     return forward<double>(field, field_network<double>(w1, b1, w2, b2, w3, b3),
                            positions, table, with_normals);
@@ -213,14 +220,15 @@ FieldForwardResult radiance_field(const Tensor& positions, const Tensor& table,
 }
 
 template <class T>
-FieldBackwardResult backward_of_type(const FieldArguments& field,
-                                     const FieldNetwork<T>& network,
-                                     const Tensor& positions, const Tensor& table,
-                                     const std::optional<Tensor>& grad_densities,
-                                     const std::optional<Tensor>& grad_albedo,
-                                     const std::optional<Tensor>& grad_normals,
-                                     const Tensor& densities, const Tensor& albedo,
-                                     const Tensor& gradients, const Tensor& masks) {
+FieldNetworkResult backward_of_type(const FieldArguments& field,
+                                    const FieldNetwork<T>& network,
+                                    const Tensor& positions, const Tensor& table,
+                                    const std::optional<Tensor>& grad_densities,
+                                    const std::optional<Tensor>& grad_albedo,
+                                    const std::optional<Tensor>& grad_normals,
+                                    const Tensor& densities, const Tensor& albedo,
+                                    const Tensor& gradients, const Tensor& masks,
+                                    Tensor& grad_table) {
   // The kernels take the forward's outputs as they were written, and only read them.
   cpu::FieldOutputs<T> saved{};
   saved.densities = const_cast<T*>(densities.const_data_ptr<T>());
@@ -231,10 +239,41 @@ FieldBackwardResult backward_of_type(const FieldArguments& field,
   const cpu::FieldUpstreams<T> upstreams{pointer_or_null<T>(grad_densities),
                                          pointer_or_null<T>(grad_albedo),
                                          pointer_or_null<T>(grad_normals)};
-  return backward<T>(field, network, positions, table, saved, upstreams);
+  return backward<T>(field, network, positions, table, saved, upstreams, grad_table);
 }
 
 // Always deterministic on the CPU: the last argument is for the device's atomics.
+FieldNetworkResult radiance_field_backward_(
+    Tensor grad_table, std::optional<Tensor> grad_densities,
+    std::optional<Tensor> grad_albedo, std::optional<Tensor> grad_normals,
+    const Tensor& densities, const Tensor& albedo, const Tensor& gradients,
+    const Tensor& masks, const Tensor& positions, const Tensor& table, const Tensor& w1,
+    const Tensor& b1, const Tensor& w2, const Tensor& b2, const Tensor& w3,
+    const Tensor& b3, std::vector<double> scales, std::vector<int64_t> resolutions,
+    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
+    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
+    double blob_radius, bool /*is_deterministic*/) {
+  const char* op = "radiance_field_backward_";
+  const FieldArguments field =
+      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
+                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
+                  bound, blob_density, blob_radius);
+  check_cpu_dtype(op, "positions", positions);
+  check_field_backward(op, positions, grad_densities, grad_albedo, grad_normals,
+                       densities, albedo, gradients, masks);
+  check_grad_table(op, grad_table, table);
+  if (positions.scalar_type() == ScalarType::Double) {
+    return backward_of_type<double>(
+        field, field_network<double>(w1, b1, w2, b2, w3, b3), positions, table,
+        grad_densities, grad_albedo, grad_normals, densities, albedo, gradients, masks,
+        grad_table);
+  }
+  return backward_of_type<float>(field, field_network<float>(w1, b1, w2, b2, w3, b3),
+                                 positions, table, grad_densities, grad_albedo,
+                                 grad_normals, densities, albedo, gradients, masks,
+                                 grad_table);
+}
+
 FieldBackwardResult radiance_field_backward(
     std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
     std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
@@ -243,23 +282,18 @@ FieldBackwardResult radiance_field_backward(
     const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
     std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
     int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
-    double bound, double blob_density, double blob_radius, bool /*is_deterministic*/) {
-  const char* op = "radiance_field_backward";
-  const FieldArguments field =
-      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                  bound, blob_density, blob_radius);
-  check_cpu_dtype(op, positions);
-  check_field_backward(op, positions, grad_densities, grad_albedo, grad_normals,
-                       densities, albedo, gradients, masks);
-  if (positions.scalar_type() == ScalarType::Double) {
-    return backward_of_type<double>(
-        field, field_network<double>(w1, b1, w2, b2, w3, b3), positions, table,
-        grad_densities, grad_albedo, grad_normals, densities, albedo, gradients, masks);
-  }
-  return backward_of_type<float>(field, field_network<float>(w1, b1, w2, b2, w3, b3),
-                                 positions, table, grad_densities, grad_albedo,
-                                 grad_normals, densities, albedo, gradients, masks);
+    double bound, double blob_density, double blob_radius, bool is_deterministic) {
+  check_cpu_dtype("radiance_field_backward", "table", table);
+  const Tensor grad_table = table.scalar_type() == ScalarType::Double
+                                ? zeros_like<double>(table)
+                                : zeros_like<float>(table);
+  return std::tuple_cat(
+      std::make_tuple(grad_table),
+      radiance_field_backward_(grad_table, grad_densities, grad_albedo, grad_normals,
+                               densities, albedo, gradients, masks, positions, table,
+                               w1, b1, w2, b2, w3, b3, scales, resolutions, offsets,
+                               num_features, num_active_levels, is_tiled, is_smoothstep,
+                               bound, blob_density, blob_radius, is_deterministic));
 }
 
 }  // namespace
@@ -268,4 +302,5 @@ FieldBackwardResult radiance_field_backward(
 STABLE_TORCH_LIBRARY_IMPL(realfusion, CPU, m) {
   m.impl("radiance_field", TORCH_BOX(&realfusion::radiance_field));
   m.impl("radiance_field_backward", TORCH_BOX(&realfusion::radiance_field_backward));
+  m.impl("radiance_field_backward_", TORCH_BOX(&realfusion::radiance_field_backward_));
 }

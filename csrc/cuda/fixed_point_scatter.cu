@@ -26,10 +26,10 @@ TwoPassTable FixedPointScatter::either_pass(bool is_first) {
   return {first_pass(), second_pass(), is_first};
 }
 
-void FixedPointScatter::write(Tensor& grad_table) {
+void FixedPointScatter::add_to(Tensor& grad_table) {
   const int64_t size = grad_table.numel();
-  fixed_point_to_float_kernel<<<num_blocks(size, kFixedPointBlock), kFixedPointBlock, 0,
-                                current_stream(grad_table)>>>(
+  add_fixed_point_kernel<<<num_blocks(size, kFixedPointBlock), kFixedPointBlock, 0,
+                           current_stream(grad_table)>>>(
       second_pass(), grad_table.mutable_data_ptr<float>(), size);
   REALFUSION_CUDA_LAUNCH_CHECK();
 }

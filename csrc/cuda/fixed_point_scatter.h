@@ -8,7 +8,7 @@ namespace realfusion::cuda {
 
 // Scatters with the same bits every time, for 8 more bytes an element of the table
 // while it lives. Launch a scatter into the tables of the first pass and of the second,
-// then `write`; all on the current stream.
+// then `add_to`; all on the current stream.
 class FixedPointScatter {
  public:
   // Of `num_samples` samples into tables like `grad_table`.
@@ -18,8 +18,8 @@ class FixedPointScatter {
   FixedPointTable second_pass();
   TwoPassTable either_pass(bool is_first);
 
-  // Writes the sums to all of `grad_table`.
-  void write(Tensor& grad_table);
+  // Adds the sums to all of `grad_table`.
+  void add_to(Tensor& grad_table);
 
  private:
   Tensor sums_;

@@ -130,7 +130,7 @@ Tensor backward_table(const HashGrid& grid, const Tensor& given_grad,
     FixedPointScatter fixed_point(grad_table, positions.size(0));
     scatter.launch(fixed_point.first_pass());
     scatter.launch(fixed_point.second_pass());
-    fixed_point.write(grad_table);
+    fixed_point.add_to(grad_table);
   } else {
     scatter.launch(FloatTable{grad_table.mutable_data_ptr<float>()});
   }

@@ -10,8 +10,7 @@ using torch::stable::new_empty;
 using torch::stable::new_zeros;
 
 // The network's gradients, one tensor, as tensors of their own.
-FieldBackwardResult split_gradients(const Tensor& buffer, const Tensor& grad_table,
-                                    const FieldArguments& field) {
+FieldNetworkResult split_gradients(const Tensor& buffer, const FieldArguments& field) {
   int64_t next = 0;
   const auto take = [&](std::initializer_list<int64_t> shape) {
     int64_t count = 1;
@@ -28,14 +27,14 @@ FieldBackwardResult split_gradients(const Tensor& buffer, const Tensor& grad_tab
   Tensor b2 = take({width});
   Tensor w3 = take({kFieldOutputs, width});
   Tensor b3 = take({kFieldOutputs});
-  return {grad_table, w1, b1, w2, b2, w3, b3};
+  return {w1, b1, w2, b2, w3, b3};
 }
 
 const float* pointer_or_null(const std::optional<Tensor>& tensor) {
   return tensor.has_value() ? tensor->const_data_ptr<float>() : nullptr;
 }
 
-// Fills in `grad_table`, zeroed; returns the blocks' gradients of the network.
+// Adds to `grad_table`; returns the blocks' gradients of the network.
 Tensor scatter_backward(const BackwardPass& pass, Tensor& grad_table,
                         bool is_deterministic) {
   const FieldPrecision chosen = choose_precision(
@@ -51,7 +50,7 @@ Tensor scatter_backward(const BackwardPass& pass, Tensor& grad_table,
   FixedPointScatter fixed_point(grad_table, pass.call.num_samples);
   launch(fixed_point.either_pass(true));
   Tensor block_gradients = launch(fixed_point.either_pass(false));
-  fixed_point.write(grad_table);
+  fixed_point.add_to(grad_table);
   return block_gradients;
 }
 
@@ -66,16 +65,17 @@ Tensor sum_blocks(const Tensor& block_gradients) {
   return sums;
 }
 
-FieldBackwardResult radiance_field_backward(
-    std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
-    std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
-    const Tensor& gradients, const Tensor& masks, const Tensor& positions,
-    const Tensor& given_table, const Tensor& w1, const Tensor& b1, const Tensor& w2,
-    const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
+FieldNetworkResult radiance_field_backward_(
+    Tensor grad_table, std::optional<Tensor> grad_densities,
+    std::optional<Tensor> grad_albedo, std::optional<Tensor> grad_normals,
+    const Tensor& densities, const Tensor& albedo, const Tensor& gradients,
+    const Tensor& masks, const Tensor& positions, const Tensor& given_table,
+    const Tensor& w1, const Tensor& b1, const Tensor& w2, const Tensor& b2,
+    const Tensor& w3, const Tensor& b3, std::vector<double> scales,
     std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
     int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
     double bound, double blob_density, double blob_radius, bool is_deterministic) {
-  const char* op = "radiance_field_backward";
+  const char* op = "radiance_field_backward_";
   const FieldArguments field =
       check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales,
                   resolutions, offsets, num_features, num_active_levels, is_tiled,
@@ -83,15 +83,13 @@ FieldBackwardResult radiance_field_backward(
   check_dtype(op, "positions", positions, ScalarType::Float);
   check_field_backward(op, positions, grad_densities, grad_albedo, grad_normals,
                        densities, albedo, gradients, masks);
+  check_grad_table(op, grad_table, given_table);
   const DeviceGuard guard(positions.get_device_index());
   const Tensor table = aligned(given_table);
   const int64_t width = field.hidden_width;
   const int64_t size = width * (field.num_inputs + 1) + width * (width + 1) +
                        kFieldOutputs * (width + 1);
-  Tensor grad_table = new_zeros(table, table.sizes());
-  if (positions.size(0) == 0) {
-    return split_gradients(new_zeros(table, {size}), grad_table, field);
-  }
+  if (positions.size(0) == 0) return split_gradients(new_zeros(table, {size}), field);
   // Read only: the forward wrote them.
   FieldArrays saved{};
   saved.densities = const_cast<float*>(densities.const_data_ptr<float>());
@@ -106,7 +104,26 @@ FieldBackwardResult radiance_field_backward(
       make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table);
   const BackwardPass pass{op, field, table, call, saved, upstreams, size};
   const Tensor block_gradients = scatter_backward(pass, grad_table, is_deterministic);
-  return split_gradients(sum_blocks(block_gradients), grad_table, field);
+  return split_gradients(sum_blocks(block_gradients), field);
+}
+
+FieldBackwardResult radiance_field_backward(
+    std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
+    std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
+    const Tensor& gradients, const Tensor& masks, const Tensor& positions,
+    const Tensor& table, const Tensor& w1, const Tensor& b1, const Tensor& w2,
+    const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
+    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
+    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
+    double bound, double blob_density, double blob_radius, bool is_deterministic) {
+  const Tensor grad_table = new_zeros(table, table.sizes());
+  return std::tuple_cat(
+      std::make_tuple(grad_table),
+      radiance_field_backward_(grad_table, grad_densities, grad_albedo, grad_normals,
+                               densities, albedo, gradients, masks, positions, table,
+                               w1, b1, w2, b2, w3, b3, scales, resolutions, offsets,
+                               num_features, num_active_levels, is_tiled, is_smoothstep,
+                               bound, blob_density, blob_radius, is_deterministic));
 }
 
 }  // namespace
@@ -115,4 +132,6 @@ FieldBackwardResult radiance_field_backward(
 STABLE_TORCH_LIBRARY_IMPL(realfusion, CUDA, m) {
   m.impl("radiance_field_backward",
          TORCH_BOX(&realfusion::cuda::radiance_field_backward));
+  m.impl("radiance_field_backward_",
+         TORCH_BOX(&realfusion::cuda::radiance_field_backward_));
 }

@@ -27,13 +27,13 @@ Gradients run_deterministic_backward(const cuda::FieldCall& call,
   for (const unsigned long long sum : sums) RF_CHECK(sum == 0);
   table.is_first_pass = false;
   Gradients gradients;
-  gradients.table.assign(size, NAN);
+  gradients.table.assign(size, 0.0f);
   gradients.network =
       run_device_pass<P, H, kWithNormal>(call, saved, upstreams, table, seed + 100);
   shim::launch(dim3(shim::num_blocks(size, cuda::kFixedPointBlock)),
                cuda::kFixedPointBlock, seed, [&] {
-                 cuda::fixed_point_to_float_kernel(table.second, gradients.table.data(),
-                                                   size);
+                 cuda::add_fixed_point_kernel(table.second, gradients.table.data(),
+                                              size);
                });
   return gradients;
 }

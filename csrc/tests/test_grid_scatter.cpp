@@ -181,10 +181,9 @@ std::vector<float> scatter_in_fixed_point(const HashGrid& grid, const Samples& s
   const cuda::FixedPointTable table{sums.data(), &bound,
                                     cuda::log2_of_addends(samples.count)};
   launch<F>(grid, samples, table, seed + 100);
-  std::vector<float> values(size, NAN);
+  std::vector<float> values(size);
   shim::launch(shim::num_blocks(size, cuda::kFixedPointBlock), cuda::kFixedPointBlock,
-               seed,
-               [&] { cuda::fixed_point_to_float_kernel(table, values.data(), size); });
+               seed, [&] { cuda::add_fixed_point_kernel(table, values.data(), size); });
   return values;
 }
 
@@ -198,6 +197,18 @@ void test_fixed_point_gives_the_same_bits_in_any_order(float grad_scale) {
   for (unsigned seed = 2; seed <= 4; ++seed) {
     RF_CHECK(scatter_in_fixed_point<F>(grid, samples, seed) == first);
   }
+}
+
+void test_fixed_point_sums_are_added_to_what_is_there() {
+  const float addend = 0.75f;
+  const unsigned bound = __float_as_uint(addend);
+  std::vector<unsigned long long> sums(2);
+  const cuda::FixedPointTable table{sums.data(), &bound, cuda::log2_of_addends(1)};
+  table.open().add<1>(1, &addend);
+  std::vector<float> values{-2.0f, 0.5f};
+  shim::launch(1, cuda::kFixedPointBlock, 1,
+               [&] { cuda::add_fixed_point_kernel(table, values.data(), 2); });
+  RF_CHECK(values[0] == -2.0f && values[1] == 1.25f);
 }
 
 // The last bits of float32 sums depend on the order, or the test above proves nothing.
@@ -249,7 +260,7 @@ void test_fixed_point_error_and_range() {
     }
     std::vector<float> values(2);
     shim::launch(1, cuda::kFixedPointBlock, 1,
-                 [&] { cuda::fixed_point_to_float_kernel(table, values.data(), 2); });
+                 [&] { cuda::add_fixed_point_kernel(table, values.data(), 2); });
     const double largest_sum = 4096.0 * largest;
     if (largest_sum > 0x1p128) {
       RF_CHECK(values[0] == INFINITY);
@@ -290,5 +301,6 @@ int main() {
   test_float_sums_depend_on_the_order();
   test_gradient_that_is_not_finite_gives_nan();
   test_fixed_point_error_and_range();
+  test_fixed_point_sums_are_added_to_what_is_there();
   test_logarithm_of_addends_rounds_up();
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -62,6 +64,7 @@ class RadianceField(nn.Module):
         self.b2 = nn.Parameter(torch.zeros(width))
         self.w3 = _kaiming(NUM_OUTPUTS, width, generator)
         self.b3 = nn.Parameter(torch.zeros(NUM_OUTPUTS))
+        self._table_gradient: Tensor | None = None
 
     @property
     def network_parameters(
@@ -74,6 +77,20 @@ class RadianceField(nn.Module):
         """First rows of the table, those of the levels in use (all if None)."""
         levels = check_num_active_levels(self.layout, num_active_levels)
         return self.layout.offsets[levels]
+
+    @contextmanager
+    def adding_table_gradient_to(self, table_gradient: Tensor) -> Iterator[None]:
+        """Share one gradient of the table among all evaluations of a step.
+
+        Args:
+            table_gradient: Backward passes through evaluations inside the block add the
+                table's gradient here; autograd learns nothing of it.
+        """
+        self._table_gradient = table_gradient
+        try:
+            yield
+        finally:
+            self._table_gradient = None
 
     def forward(
         self,
@@ -105,6 +122,7 @@ class RadianceField(nn.Module):
                 num_active_levels=num_active_levels,
                 epsilon=config.normal_epsilon,
                 taps=6 if config.normals == "central" else 4,
+                table_gradient=self._table_gradient,
             )
         return radiance_field(
             positions,
@@ -115,6 +133,7 @@ class RadianceField(nn.Module):
             blob=self.blob,
             num_active_levels=num_active_levels,
             with_normals=with_normals,
+            table_gradient=self._table_gradient,
         )
 
     @torch.no_grad()

@@ -74,6 +74,7 @@ def radiance_field(
     blob: DensityBlob,
     num_active_levels: int | None = None,
     with_normals: bool = True,
+    table_gradient: Float[Tensor, "num_entries num_features"] | None = None,
 ) -> FieldSamples:
     """Density, albedo and analytic normals of a hash-grid field, in one kernel.
 
@@ -97,6 +98,9 @@ def radiance_field(
         blob: Added to the log-density.
         num_active_levels: Levels in use, the coarsest first; None for all.
         with_normals: Without, the kernel does half the work.
+        table_gradient: Where backward passes add the gradient to ``table``, of which
+            autograd then learns nothing. Calls that share a table share it: else each
+            zeroes a gradient of the table's size, and autograd adds them up.
 
     Returns:
         Differentiable once in ``table`` and ``weights``, not in ``positions``. The
@@ -113,16 +117,16 @@ def radiance_field(
     """
     check_field_arguments(positions, table, weights, layout, bound)
     active = check_num_active_levels(layout, num_active_levels)
-    densities, albedo, normals, _, _ = torch.ops.realfusion.radiance_field(
-        positions.contiguous(),
-        table.contiguous(),
-        *(weight.contiguous() for weight in weights),
-        *layout_arguments(layout, active),
-        bound,
-        blob.density,
-        blob.radius,
-        with_normals,
-    )
+    tensors = [each.contiguous() for each in (positions, table, *weights)]
+    settings = (*layout_arguments(layout, active), bound, blob.density, blob.radius)
+    if table_gradient is None:
+        densities, albedo, normals, _, _ = torch.ops.realfusion.radiance_field(
+            *tensors, *settings, with_normals
+        )
+    else:
+        densities, albedo, normals = _FieldWithSharedGradient.apply(
+            table_gradient, settings, with_normals, *tensors
+        )
     return FieldSamples(
         densities=densities, albedo=albedo, normals=normals if with_normals else None
     )
@@ -139,6 +143,7 @@ def radiance_field_finite_difference(
     num_active_levels: int | None = None,
     epsilon: float = 1e-2,
     taps: Literal[4, 6] = 6,
+    table_gradient: Float[Tensor, "num_entries num_features"] | None = None,
 ) -> FieldSamples:
     """As `radiance_field`, with normals from differences of the log-density.
 
@@ -157,6 +162,7 @@ def radiance_field_finite_difference(
         num_active_levels: Levels in use, the coarsest first; None for all.
         epsilon: Distance of the taps along each axis, in world units.
         taps: 6 or 4 further evaluations a sample.
+        table_gradient: As of `radiance_field`.
 
     Returns:
         As of `radiance_field`; normals are differentiable through the taps.
@@ -182,6 +188,7 @@ def radiance_field_finite_difference(
         blob=blob,
         num_active_levels=num_active_levels,
         with_normals=False,
+        table_gradient=table_gradient,
     )
     densities = samples.densities.view(-1, 1 + taps)
     tiny = torch.finfo(densities.dtype).tiny
@@ -280,6 +287,13 @@ def _field_backward_fake(*arguments: Any) -> tuple[Tensor, ...]:
     )
 
 
+@torch.library.register_fake("realfusion::radiance_field_backward_")
+def _shared_field_backward_fake(
+    table_gradient: Tensor, *arguments: Any
+) -> tuple[Tensor, ...]:
+    return _field_backward_fake(*arguments)[1:]
+
+
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     positions, table, *others = inputs
     densities, albedo, _, gradients, masks = output
@@ -314,6 +328,43 @@ def _backward(
         torch.are_deterministic_algorithms_enabled(),
     )
     return None, *grads, *([None] * (len(ctx.arguments) + 1))
+
+
+class _FieldWithSharedGradient(torch.autograd.Function):
+    """The field, whose backward adds the table's gradient to a tensor that is given."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        table_gradient: Tensor,
+        settings: tuple[Any, ...],
+        with_normals: bool,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        densities, albedo, normals, *others = torch.ops.realfusion.radiance_field(
+            *tensors, *settings, with_normals
+        )
+        ctx.save_for_backward(densities, albedo, *others, *tensors)
+        # Not saved for the backward, which changes it.
+        ctx.table_gradient, ctx.settings = table_gradient, settings
+        ctx.with_normals = with_normals
+        ctx.set_materialize_grads(False)
+        return densities, albedo, normals
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        grad_densities, grad_albedo, grad_normals = map(_contiguous_or_none, grads)
+        network = torch.ops.realfusion.radiance_field_backward_(
+            ctx.table_gradient,
+            grad_densities,
+            grad_albedo,
+            grad_normals if ctx.with_normals else None,
+            *ctx.saved_tensors,
+            *ctx.settings,
+            torch.are_deterministic_algorithms_enabled(),
+        )
+        return None, None, None, None, None, *network
 
 
 def _refuse_double_backward(ctx: Any, *grads: Any) -> Any:

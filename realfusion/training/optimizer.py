@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from realfusion.fields.radiance_field import RadianceField
 from realfusion.ops.adam import AdamSettings, adam_step_
 from realfusion.rendering.scene import Scene
 from realfusion.training.config import OptimizerConfig
@@ -62,6 +66,9 @@ class Optimizer:
             for kind in ("exp_avg", "exp_avg_sq")
         }
         self.averaged = {name: value.clone() for name, value in values.items()}
+        self._table_gradient: Tensor | None = None
+        if isinstance(scene.field, RadianceField):
+            self._table_gradient = torch.zeros_like(scene.field.table)
 
     def set_rates(self, factor: float) -> None:
         """Set all learning rates to their start times `factor`."""
@@ -71,6 +78,24 @@ class Optimizer:
         """Forget the gradients."""
         for parameter in self._parameters.values():
             parameter.grad = None
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Forget the gradients; what is computed inside brings new ones.
+
+        However often the grid is looked up inside, its gradient is zeroed once, where
+        levels are in use, and added up by the kernels themselves.
+        """
+        self.zero_grad()
+        if self._table_gradient is None:
+            yield
+            return
+        field = self._scene.field
+        rows = self._scene.rows_in_use().get("field.table", len(field.table))
+        self._table_gradient[:rows].zero_()
+        field.table.grad = self._table_gradient
+        with field.adding_table_gradient_to(self._table_gradient):
+            yield
 
     def gradient_sum(self) -> Float[Tensor, ""]:
         """Finite only if every gradient is.

@@ -112,9 +112,9 @@ def update_scene(
         What came of it.
     """
     draw = draw.to(state.refused.device)
-    terms, rendered = compute_terms(state, task, config, draw)
+    with state.optimizer.gathering():
+        terms, rendered = compute_terms(state, task, config, draw)
     loss = weighted_sum(terms, draw.weights)
-    state.optimizer.zero_grad()
     (loss * state.loss_scale.value).backward()
 
     gradient_sum = state.optimizer.gradient_sum()
@@ -288,8 +288,8 @@ def _find_culprit(
     culprit = "sum of all"
     for name in launched.names:
         state.generator.set_state(launched.random_before)
-        state.optimizer.zero_grad()
-        terms, _ = compute_terms(state, task, config, draw)
+        with state.optimizer.gathering():
+            terms, _ = compute_terms(state, task, config, draw)
         loss = weighted_sum({name: terms[name]}, draw.weights)
         (loss * state.loss_scale.value).backward()
         if not state.optimizer.gradient_sum().isfinite():

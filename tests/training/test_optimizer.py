@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 from realfusion.training.config import CoarseToFineConfig, OptimizerConfig
+from realfusion.training.draws import draw_step
 from realfusion.training.fit import fit
+from realfusion.training.objective import weighted_sum
 from realfusion.training.state import TrainState
-from realfusion.training.step import Task
+from realfusion.training.step import Task, compute_terms
 
 
 def with_gradients(state: TrainState, value: float = 1.0) -> TrainState:
@@ -77,6 +80,33 @@ def test_leaving_them_out_changes_no_bit(config, photo, monkeypatch):
     found, expected = (state.tensors() for state in states)
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
+
+
+def test_what_is_gathered_is_what_autograd_would_add_up(config, photo):
+    state = TrainState(config, seed=0)
+    state.scene.num_active_levels = 2
+    rows = state.scene.rows_in_use()["field.table"]
+    draw = draw_step(photo, config, 0, state.generator)
+
+    def gradients(*, gathered: bool) -> dict[str, torch.Tensor]:
+        block = state.optimizer.gathering() if gathered else nullcontext()
+        with block:
+            terms, _ = compute_terms(state, Task(photo), config, draw)
+        weighted_sum(terms, draw.weights).backward()
+        found = {n: p.grad.clone() for n, p in state.scene.named_parameters()}
+        state.optimizer.zero_grad()
+        return found
+
+    expected = gradients(gathered=False)
+    for _ in range(2):  # the second time over what the first has left
+        found = gradients(gathered=True)
+        for name, gradient in expected.items():
+            largest = gradient.abs().max().item()
+            torch.testing.assert_close(
+                found[name], gradient, rtol=1e-4, atol=1e-6 * largest
+            )
+    assert (found["field.table"][rows:] == 0.0).all()
+    assert (found["field.table"][:rows] != 0.0).any()
 
 
 def test_parameters_without_a_gradient_are_passed_over(config):
