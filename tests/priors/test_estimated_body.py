@@ -12,19 +12,27 @@ from realfusion.priors.shape_estimator import (
 
 
 class Slab(ShapeEstimator):
-    """Takes everything for a slab from -0.2 to 0.32 along the axis, blue behind."""
+    """Takes everything for a slab from -0.2 to 0.32 along the axis, blue behind.
+
+    An object that fills less of the frame is thinner by as much.
+    """
 
     def __init__(self):
         super().__init__(ShapeEstimatorConfig(widths=(8, 8, 8)))
 
-    def forward(self, images, elevation_deg):
+    def depths(self, images):
+        """The middles of the slices, as the object's first picture would have them."""
+        area = images[:, 3].mean(dim=(1, 2))
+        size = (area / area.max()).sqrt()
         depths = (torch.arange(64) + 0.5) * 0.02 - 0.64
+        return (depths / size[:, None])[..., None, None].expand(-1, -1, 64, 64)
+
+    def forward(self, images, elevation_deg):
+        depths = self.depths(images)
         inside = (depths > -0.2) & (depths < 0.32)
-        logits = torch.where(inside, 8.0, -8.0)[None, :, None, None].expand(
-            2, 64, 64, 64
-        )
-        blue = torch.tensor([0.0, 0.0, 1.0])[None, :, None, None].expand(2, 3, 64, 64)
-        return ShapeEstimate(logits, blue)
+        blue = torch.tensor([0.0, 0.0, 1.0])[None, :, None, None]
+        colours = blue.expand(len(images), 3, 64, 64)
+        return ShapeEstimate(torch.where(inside, 8.0, -8.0), colours)
 
 
 def red_square_photo():
@@ -67,11 +75,10 @@ class Uncertain(Slab):
     """Knows only that something is there, a little likelier at depth 0.05 or so."""
 
     def forward(self, images, elevation_deg):
-        depths = (torch.arange(64) + 0.5) * 0.02 - 0.64
-        logits = -4.0 - (depths - 0.05).abs()
-        estimate = super().forward(images, elevation_deg)
-        columns = logits[None, :, None, None].expand_as(estimate.logits)
-        return ShapeEstimate(columns, estimate.back_colours)
+        logits = -4.0 - (self.depths(images) - 0.05).abs()
+        return ShapeEstimate(
+            logits, super().forward(images, elevation_deg).back_colours
+        )
 
 
 def test_what_nobody_knows_the_depth_of_is_thin_and_solid():
@@ -96,3 +103,30 @@ def test_every_visible_pixel_is_filled_somewhere():
     body = EstimatedBody(red_square_photo(), camera, Doubtful())
     points = torch.tensor([[0.2, 0.0, 0.0], [0.2, 0.0, -0.3], [0.2, 0.0, 0.3]])
     assert (body.at(points)[0] > 0).tolist() == [True, True, False]
+
+
+class Painter(Slab):
+    """Takes the object's own colours for those of its back; notes what it is shown."""
+
+    def forward(self, images, elevation_deg):
+        self.shown = images
+        return ShapeEstimate(
+            super().forward(images, elevation_deg).logits, images[:, :3]
+        )
+
+
+def test_what_it_sees_of_several_sizes_and_their_mirrors_lies_where_the_photo_has_it():
+    photo = torch.zeros(4, 64, 64)
+    photo[3, 8:56, 8:56] = 1.0
+    photo[0, 8:56, 8:32] = 1.0  # red on the left, green below on the right
+    photo[1, 32:56, 32:56] = 1.0
+    painter = Painter()
+    body = EstimatedBody(photo, Camera(azimuth_deg=0, elevation_deg=0), painter)
+    areas = painter.shown[:, 3].mean(dim=(1, 2))
+    assert len(areas.unique()) == 3
+    assert torch.equal(areas[:3], areas[3:])
+    assert (painter.shown[0] == painter.shown[3].flip(-1)).all()
+    back = torch.tensor([[-0.2, 0.2, -0.3], [0.2, -0.2, -0.3], [0.2, 0.2, -0.3]])
+    _, colours = body.at(back)
+    expected = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(colours, expected, atol=0.03, rtol=0)
