@@ -292,6 +292,44 @@ def _field(
     return run
 
 
+def _fields_of_one_table(
+    layout: HashGridLayout,
+) -> Callable[[Operators, torch.device], Results]:
+    """Two evaluations, with normals and without, whose table gradients add up."""
+
+    def run(ops: Operators, device: torch.device) -> Results:
+        generator = _generator()
+        weights = _weights(32, layout, generator, device)
+        table = _table(layout, generator).to(device).requires_grad_()
+        table.grad = torch.zeros_like(table)
+        # The twin leaves it to autograd to add them.
+        options = {"table_gradient": table.grad} if ops is NATIVE else {}
+        loss = torch.zeros((), device=device)
+        for with_normals in (True, False):
+            positions = 1.6 * torch.rand(1500, 3, generator=generator) - 0.8
+            samples = ops.radiance_field.radiance_field(
+                positions.to(device),
+                table,
+                weights,
+                layout,
+                bound=BOUND,
+                blob=DensityBlob(density=2.0),
+                with_normals=with_normals,
+                **options,
+            )
+            loss = loss + samples.densities.square().sum() + samples.albedo.sum()
+            if samples.normals is not None:
+                loss = loss + samples.normals[:, 0].sum()
+        loss.backward()
+        gradients = {"grad_table": table.grad}
+        names = ("w1", "b1", "w2", "b2", "w3", "b3")
+        return gradients | {
+            name: weight.grad for name, weight in zip(names, weights, strict=True)
+        }
+
+    return run
+
+
 def _visible(
     layout: HashGridLayout, **options: Any
 ) -> Callable[[Operators, torch.device], Results]:
@@ -418,6 +456,14 @@ def make_cases() -> list[ParityCase]:
         ParityCase(
             "radiance_field, linear, 3 levels in use",
             _field(32, _layout(), num_active_levels=3),
+            FIELD_LIMIT,
+            FIELD_SUMS,
+        )
+    )
+    found.append(
+        ParityCase(
+            "radiance_field, two evaluations of one table",
+            _fields_of_one_table(smooth),
             FIELD_LIMIT,
             FIELD_SUMS,
         )
