@@ -232,27 +232,29 @@ def test_gradcheck(interpolation, num_active_levels):
     assert torch.autograd.gradcheck(outputs, parameters)
 
 
+def operator_arguments(problem: Problem) -> tuple:
+    layout = layout_arguments(problem.layout, problem.layout.num_levels)
+    return (problem.positions, *problem.parameters(), *layout, BOUND, 5.0, 0.2)
+
+
 @pytest.mark.parametrize("with_normals", [True, False])
 def test_opdef_is_sound(device, with_normals):
     problem = make_problem(40, dtype=torch.float32, device=device).requiring_grad()
-    layout = problem.layout
     torch.library.opcheck(
         torch.ops.realfusion.radiance_field.default,
-        (
-            problem.positions,
-            *problem.parameters(),
-            list(layout.scales),
-            list(layout.resolutions),
-            list(layout.offsets),
-            layout.num_features,
-            layout.num_levels,
-            False,
-            False,
-            BOUND,
-            5.0,
-            0.2,
-            with_normals,
-        ),
+        (*operator_arguments(problem), with_normals),
+    )
+
+
+def test_opdef_of_the_backward_that_adds_is_sound(device):
+    problem = make_problem(40, dtype=torch.float32, device=device)
+    arguments = operator_arguments(problem)
+    outputs = torch.ops.realfusion.radiance_field(*arguments, True)
+    upstream = [torch.ones_like(output) for output in outputs[:3]]
+    saved = (outputs[0], outputs[1], outputs[3], outputs[4])
+    torch.library.opcheck(
+        torch.ops.realfusion.radiance_field_backward_.default,
+        (torch.zeros_like(problem.table), *upstream, *saved, *arguments),
     )
 
 
