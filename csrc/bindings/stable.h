@@ -85,11 +85,11 @@ std::string describe_shape(const Lengths& lengths) {
 
 // Throws std::runtime_error (RuntimeError in Python) with the streamed arguments.
 // The message reads "<op>: `<argument>` must <contract>, got <value>".
-#define REALFUSION_CHECK(condition, ...)                                  \
-  do {                                                                    \
-    if (!(condition)) [[unlikely]] {                                      \
+#define REALFUSION_CHECK(condition, ...)                                    \
+  do {                                                                      \
+    if (!(condition)) [[unlikely]] {                                        \
       throw std::runtime_error(::realfusion::detail::message(__VA_ARGS__)); \
-    }                                                                     \
+    }                                                                       \
   } while (false)
 
 inline void check_shape(const char* op, const char* name, const Tensor& tensor,

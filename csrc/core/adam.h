@@ -29,8 +29,8 @@ struct AdamStep {
 
 // `count`: steps up to this one, t above.
 RF_HOST_DEVICE AdamStep make_adam_step(const AdamSettings& settings, float count,
-                                       float rate, float weight_decay,
-                                       float loss_scale, float average_share) {
+                                       float rate, float weight_decay, float loss_scale,
+                                       float average_share) {
   // In double: 1 - beta2^t of the first steps is a difference of close numbers.
   const double left1 = 1.0 - pow(static_cast<double>(settings.beta1), double(count));
   const double left2 = 1.0 - pow(static_cast<double>(settings.beta2), double(count));

@@ -33,8 +33,8 @@ RF_HOST_DEVICE RayStep<T> attenuate(T transmittance, T alpha) {
 // faces away from the camera; 0 if it does not. What is not a number stays none.
 template <typename T>
 RF_HOST_DEVICE T back_facing_cosine(const T* normal, const T* direction) {
-  const T cosine = normal[0] * direction[0] + normal[1] * direction[1] +
-                   normal[2] * direction[2];
+  const T cosine =
+      normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2];
   return cosine < T(0) ? T(0) : cosine;
 }
 

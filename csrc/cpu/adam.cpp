@@ -1,7 +1,7 @@
 // A step of Adam on the CPU: one pass over parameters, moments and averages. Bound by
 // memory, so that the compiler's own vectors are as good as any.
-#include "bindings/adam_checks.h"
 #include "core/adam.h"
+#include "bindings/adam_checks.h"
 #include "cpu/simd.h"
 
 // Inlined into one function for each instruction set, which the compiler vectorises.
@@ -31,8 +31,8 @@ RF_ADAM_LOOP void update_range(const AdamArrays& arrays, const AdamStep& given,
   float* __restrict__ second = arrays.second;
   float* __restrict__ average = arrays.average;
   for (int64_t i = begin; i < end; ++i) {
-    const AdamState state = adam_update(
-        step, {parameter[i], first[i], second[i], average[i]}, gradient[i]);
+    const AdamState state =
+        adam_update(step, {parameter[i], first[i], second[i], average[i]}, gradient[i]);
     parameter[i] = state.parameter;
     first[i] = state.first;
     second[i] = state.second;
@@ -74,8 +74,7 @@ void adam_step_(Tensors parameters, Tensors gradients, Tensors first_moments,
              rates, weight_decays, withheld, loss_scale, average_share);
   if (*withheld.const_data_ptr<float>() != 0.0f) return;
   const float steps = ++*count.mutable_data_ptr<float>();
-  const AdamSettings settings =
-      make_adam_settings(beta1, beta2, epsilon, is_decoupled);
+  const AdamSettings settings = make_adam_settings(beta1, beta2, epsilon, is_decoupled);
   const auto update = select_update();
   for (size_t k = 0; k < parameters.size(); ++k) {
     const AdamArrays arrays{parameters[k].mutable_data_ptr<float>(),
@@ -83,11 +82,10 @@ void adam_step_(Tensors parameters, Tensors gradients, Tensors first_moments,
                             first_moments[k].mutable_data_ptr<float>(),
                             second_moments[k].mutable_data_ptr<float>(),
                             averages[k].mutable_data_ptr<float>()};
-    const AdamStep step = make_adam_step(settings, steps,
-                                         rates.const_data_ptr<float>()[k],
-                                         static_cast<float>(weight_decays[k]),
-                                         *loss_scale.const_data_ptr<float>(),
-                                         *average_share.const_data_ptr<float>());
+    const AdamStep step = make_adam_step(
+        settings, steps, rates.const_data_ptr<float>()[k],
+        static_cast<float>(weight_decays[k]), *loss_scale.const_data_ptr<float>(),
+        *average_share.const_data_ptr<float>());
     torch::stable::parallel_for(
         0, parameters[k].numel(), kGrain,
         [&](int64_t begin, int64_t end) { update(arrays, step, begin, end); });

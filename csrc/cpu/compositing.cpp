@@ -294,20 +294,14 @@ std::tuple<Tensor, Tensor> run_composite_backward(
   auto grad_densities = torch::stable::new_empty(channels, {sizes.num_samples});
   auto grad_channels = on_huge_pages(
       torch::stable::new_empty(channels, {sizes.num_samples, sizes.num_channels}));
-  const Backward<T> call{grad_values.const_data_ptr<T>(),
-                         grad_transmittance.const_data_ptr<T>(),
-                         grad_depth.const_data_ptr<T>(),
-                         grad_back_facing.const_data_ptr<T>(),
-                         channels.const_data_ptr<T>(),
-                         t.const_data_ptr<T>(),
-                         deltas.const_data_ptr<T>(),
-                         ray_offsets.const_data_ptr<int64_t>(),
-                         data_or_null<T>(directions),
-                         weights.const_data_ptr<T>(),
-                         transmittance.const_data_ptr<T>(),
-                         early_stop_transmittance,
-                         grad_densities.mutable_data_ptr<T>(),
-                         grad_channels.mutable_data_ptr<T>()};
+  const Backward<T> call{
+      grad_values.const_data_ptr<T>(),      grad_transmittance.const_data_ptr<T>(),
+      grad_depth.const_data_ptr<T>(),       grad_back_facing.const_data_ptr<T>(),
+      channels.const_data_ptr<T>(),         t.const_data_ptr<T>(),
+      deltas.const_data_ptr<T>(),           ray_offsets.const_data_ptr<int64_t>(),
+      data_or_null<T>(directions),          weights.const_data_ptr<T>(),
+      transmittance.const_data_ptr<T>(),    early_stop_transmittance,
+      grad_densities.mutable_data_ptr<T>(), grad_channels.mutable_data_ptr<T>()};
   run(call, sizes);
   const int64_t num_owned = call.ray_offsets[sizes.num_rays];
   std::fill(call.grad_densities + num_owned, call.grad_densities + sizes.num_samples,
@@ -355,10 +349,10 @@ std::tuple<Tensor, Tensor> composite_backward(
   check_ray_offsets(op, ray_offsets.const_data_ptr<int64_t>(), sizes.num_rays,
                     sizes.num_samples);
   if (dtype == ScalarType::Double) {
-    return run_composite_backward<double>(
-        sizes, grad_values, grad_transmittance, grad_depth, grad_back_facing, channels,
-        t, deltas, ray_offsets, directions, weights, transmittance,
-        early_stop_transmittance);
+    return run_composite_backward<double>(sizes, grad_values, grad_transmittance,
+                                          grad_depth, grad_back_facing, channels, t,
+                                          deltas, ray_offsets, directions, weights,
+                                          transmittance, early_stop_transmittance);
   }
   check_dtype(op, "channels", channels, ScalarType::Float);
   return run_composite_backward<float>(

@@ -115,8 +115,8 @@ struct ForwardTile {
   uint64_t masks2[kTile];
 };
 
-// 3: what the network's outputs mean: density and albedo. Loops over plain arrays, which
-// the compiler turns into vectors.
+// 3: what the network's outputs mean: density and albedo. Loops over plain arrays,
+// which the compiler turns into vectors.
 RF_STAGE void activate_tile(const FieldProblem<float>& problem, const float* world,
                             const int32_t* is_inside, int num_padded, float* outputs,
                             float* blobs) {

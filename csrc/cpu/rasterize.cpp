@@ -92,8 +92,8 @@ extern "C" __attribute__((visibility("default"))) void realfusion_rasterize_tria
     const auto keep = [=](std::int64_t face, std::int64_t place,
                           const realfusion::Fragment& fragment) {
       const std::int64_t pixel = offset + place;
-      const bool is_better = keep_farthest ? fragment.depth > depth[pixel]
-                                           : fragment.depth < depth[pixel];
+      const bool is_better =
+          keep_farthest ? fragment.depth > depth[pixel] : fragment.depth < depth[pixel];
       if (face_index[pixel] >= 0 && !is_better) return;
       depth[pixel] = fragment.depth;
       face_index[pixel] = static_cast<std::int32_t>(face);
@@ -106,8 +106,8 @@ extern "C" __attribute__((visibility("default"))) void realfusion_rasterize_tria
 }
 
 // What the rays through the pixel centres find inside a union of closed parts, at 64
-// depths: even-odd within a part, whichever way its faces turn. A part that a ray enters
-// and does not leave (it grazes an edge, the part is open) counts as missed.
+// depths: even-odd within a part, whichever way its faces turn. A part that a ray
+// enters and does not leave (it grazes an edge, the part is open) counts as missed.
 //
 // vertices     [num_views, num_vertices, 3] as above, in
 // faces        [num_faces, 3] vertex indices, those of a part in one run, in

@@ -27,8 +27,7 @@ void adam_step_(Tensors parameters, Tensors gradients, Tensors first_moments,
   const AdamScalars scalars{count_data, withheld_data,
                             loss_scale.const_data_ptr<float>(),
                             average_share.const_data_ptr<float>()};
-  const AdamSettings settings =
-      make_adam_settings(beta1, beta2, epsilon, is_decoupled);
+  const AdamSettings settings = make_adam_settings(beta1, beta2, epsilon, is_decoupled);
   for (size_t from = 0; from < parameters.size(); from += kAdamTensors) {
     const size_t to = std::min(from + kAdamTensors, parameters.size());
     AdamTensors tensors{};

@@ -50,9 +50,9 @@ __global__ void __launch_bounds__(kAdamBlock)
   const unsigned first_block = k == 0 ? 0 : tensors.ends[k - 1];
   __shared__ AdamStep shared;  // its powers take longer than all else of a thread
   if (threadIdx.x == 0) {
-    shared = make_adam_step(settings, *scalars.count, rates[k],
-                            tensors.weight_decays[k], *scalars.loss_scale,
-                            *scalars.average_share);
+    shared =
+        make_adam_step(settings, *scalars.count, rates[k], tensors.weight_decays[k],
+                       *scalars.loss_scale, *scalars.average_share);
   }
   __syncthreads();
   const AdamStep step = shared;
@@ -60,11 +60,11 @@ __global__ void __launch_bounds__(kAdamBlock)
   for (int j = 0; j < kAdamPerThread; ++j) {
     const int64_t i = begin + int64_t{j} * kAdamBlock + threadIdx.x;
     if (i >= tensors.lengths[k]) return;
-    const AdamState state = adam_update(
-        step,
-        {tensors.parameters[k][i], tensors.first_moments[k][i],
-         tensors.second_moments[k][i], tensors.averages[k][i]},
-        tensors.gradients[k][i]);
+    const AdamState state =
+        adam_update(step,
+                    {tensors.parameters[k][i], tensors.first_moments[k][i],
+                     tensors.second_moments[k][i], tensors.averages[k][i]},
+                    tensors.gradients[k][i]);
     tensors.parameters[k][i] = state.parameter;
     tensors.first_moments[k][i] = state.first;
     tensors.second_moments[k][i] = state.second;

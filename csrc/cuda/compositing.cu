@@ -82,10 +82,12 @@ std::tuple<Tensor, Tensor> composite_backward(
   Tensor grad_densities = new_zeros(channels, {sizes.num_samples});
   Tensor grad_channels = new_zeros(channels, {sizes.num_samples, sizes.num_channels});
   if (sizes.num_rays > 0) {
-    const CompositeUpstream upstream{
-        grad_values.const_data_ptr<float>(), grad_transmittance.const_data_ptr<float>(),
-        grad_depth.const_data_ptr<float>(), grad_back_facing.const_data_ptr<float>(),
-        transmittance.const_data_ptr<float>(), weights.const_data_ptr<float>()};
+    const CompositeUpstream upstream{grad_values.const_data_ptr<float>(),
+                                     grad_transmittance.const_data_ptr<float>(),
+                                     grad_depth.const_data_ptr<float>(),
+                                     grad_back_facing.const_data_ptr<float>(),
+                                     transmittance.const_data_ptr<float>(),
+                                     weights.const_data_ptr<float>()};
     const unsigned blocks = num_blocks(32 * sizes.num_rays, kCompositeBlock);
     composite_backward_kernel<<<blocks, kCompositeBlock, 0, current_stream(channels)>>>(
         make_samples(sizes, channels, t, deltas, ray_offsets, directions), upstream,

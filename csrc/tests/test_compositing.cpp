@@ -108,9 +108,9 @@ struct Loss {
     double sum = 0.0;
     for (size_t k = 0; k < values.size(); ++k) sum += values[k] * rendered.values[k];
     for (size_t k = 0; k < depth.size(); ++k) {
-      sum +=
-          depth[k] * rendered.depth[k] + transmittance[k] * rendered.transmittance[k] +
-          back_facing[k] * rendered.back_facing[k];
+      sum += depth[k] * rendered.depth[k] +
+             transmittance[k] * rendered.transmittance[k] +
+             back_facing[k] * rendered.back_facing[k];
     }
     return sum;
   }
@@ -181,10 +181,12 @@ void test_stopped_samples_are_not_read() {
   const auto run_backward = [&] {
     std::pair<std::vector<float>, std::vector<float>> gradients{
         std::vector<float>(scene.t.size()), std::vector<float>(scene.channels.size())};
-    const cuda::CompositeUpstream upstream{
-        loss.values.data(), loss.transmittance.data(), loss.depth.data(),
-        loss.back_facing.data(), expected.transmittance.data(),
-        expected.weights.data()};
+    const cuda::CompositeUpstream upstream{loss.values.data(),
+                                           loss.transmittance.data(),
+                                           loss.depth.data(),
+                                           loss.back_facing.data(),
+                                           expected.transmittance.data(),
+                                           expected.weights.data()};
     shim::launch(shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock),
                  cuda::kCompositeBlock, 1, [&] {
                    cuda::composite_backward_kernel(scene.samples(), upstream,
@@ -217,7 +219,7 @@ void test_backward(int64_t num_channels, float early_stop) {
   std::vector<float> grad_densities(scene.t.size());
   std::vector<float> grad_channels(scene.channels.size());
   const cuda::CompositeUpstream upstream{
-      loss.values.data(), loss.transmittance.data(), loss.depth.data(),
+      loss.values.data(),      loss.transmittance.data(),     loss.depth.data(),
       loss.back_facing.data(), rendered.transmittance.data(), rendered.weights.data()};
   const unsigned blocks =
       shim::num_blocks(32 * scene.num_rays(), cuda::kCompositeBlock);

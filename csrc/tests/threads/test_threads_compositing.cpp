@@ -29,9 +29,9 @@ int main() {
   test::check_any_number_of_threads([&] {
     const auto [values, transmittance, depth, back_facing, weights] =
         composite(densities, channels, t, deltas, offsets, directions, 1e-4);
-    const auto [grad_densities, grad_channels] = composite_backward(
-        grad_values, grad_rays, grad_rays, grad_rays, channels, t, deltas, offsets,
-        directions, weights, transmittance, 1e-4);
+    const auto [grad_densities, grad_channels] =
+        composite_backward(grad_values, grad_rays, grad_rays, grad_rays, channels, t,
+                           deltas, offsets, directions, weights, transmittance, 1e-4);
     return std::vector<Tensor>{values,  transmittance,  depth,        back_facing,
                                weights, grad_densities, grad_channels};
   });
