@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,11 @@ METRICS_SIZE = 128
 """Pixels along an edge at which the front view is measured."""
 PREVIEW_SIZE = 96
 PREVIEW_VIEWS = 4
+PROBE_SIZE = 64
+PROBE_VIEWS = 12
+WIDENING = 1.08
+"""Factor on the frame of a turntable whose object leaves it."""
+MAX_WIDENINGS = 4
 SHEET_VIEWS = 8
 STOPPED_WHEN = "while the outputs were made"
 DENSITY_CHUNK = 2**19
@@ -211,6 +217,37 @@ def read_rgba(folder: RunFolder) -> Float[np.ndarray, "size size 4"]:
     return np.concatenate([image.rgb, image.alpha[..., None]], axis=-1)
 
 
+def with_whole_object(scene: Scene, camera: Camera) -> Camera:
+    """The camera, its lens so wide that the object stays in the frame all around.
+
+    A photo is framed by its own side: what is deep comes nearer as it turns.
+
+    Args:
+        scene: The object.
+        camera: Where the orbit begins.
+
+    Returns:
+        The camera with a frame up to a third wider, and the same if the object is seen
+        as a whole.
+    """
+    for _ in range(MAX_WIDENINGS):
+        views = orbit(PROBE_VIEWS, camera)
+        if not any(
+            _leaves_frame(render_rgba(scene, view, PROBE_SIZE)) for view in views
+        ):
+            break
+        half = math.atan(WIDENING * math.tan(0.5 * math.radians(camera.fov_y_deg)))
+        camera = dataclasses.replace(camera, fov_y_deg=2.0 * math.degrees(half))
+    return camera
+
+
+def _leaves_frame(rgba: Float[np.ndarray, "size size 4"]) -> bool:
+    """Whether something opaque touches the border of a picture."""
+    alpha = rgba[..., 3]
+    border = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+    return bool((border > 0.5).any())
+
+
 def _write_turntable(
     folder: RunFolder,
     scene: Scene,
@@ -219,6 +256,7 @@ def _write_turntable(
     listener: RunListener,
 ) -> list[UInt8[np.ndarray, "height width 3"]]:
     """The video and the contact sheet; returns the sheet's colour views."""
+    camera = with_whole_object(scene, camera)
     cameras = orbit(settings.turntable_views, camera)
     pictures = []
     for index, view in enumerate(cameras):
