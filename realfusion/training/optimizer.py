@@ -91,9 +91,9 @@ class Optimizer:
             yield
             return
         field = self._scene.field
-        rows = self._scene.rows_in_use().get("field.table", len(field.table))
-        self._table_gradient[:rows].zero_()
         field.table.grad = self._table_gradient
+        for gradient in self._in_use(self._gradients()):  # the table's alone
+            gradient.zero_()
         with field.adding_table_gradient_to(self._table_gradient):
             yield
 
