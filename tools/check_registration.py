@@ -15,8 +15,9 @@ from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 from types import ModuleType
 
-# Draws the training data of the embedded prior, on the CPU only.
-CPU_ONLY = {"realfusion::rasterize"}
+# The first draws the training data of the embedded prior; the second is two others in
+# one, which a device calls in turn.
+CPU_ONLY = {"realfusion::rasterize", "realfusion::visible_field"}
 
 
 def load_extension(path: Path) -> ModuleType:

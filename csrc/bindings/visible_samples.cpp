@@ -1,5 +1,5 @@
-// Schema of visible_samples; kernels: cpu/visible_samples.cpp, Python:
-// realfusion/ops/radiance_field.py.
+// Schemas of visible_samples and visible_field; kernels: cpu/visible_samples.cpp and,
+// of the former, cuda/visible_samples.cu; Python: realfusion/ops/visible_samples.py.
 #include "bindings/radiance_field_checks.h"
 
 STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
@@ -7,4 +7,10 @@ STABLE_TORCH_LIBRARY_FRAGMENT(realfusion, m) {
         ", Tensor t, Tensor deltas, Tensor ray_indices, Tensor ray_offsets, "
         "float min_transmittance, int? capacity, bool pad_to_capacity) "
         "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  // The packed samples, and what radiance_field returns for them.
+  m.def("visible_field(" REALFUSION_FIELD_SCHEMA
+        ", Tensor t, Tensor deltas, Tensor ray_indices, Tensor ray_offsets, "
+        "float min_transmittance, bool with_normals) "
+        "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, "
+        "Tensor, Tensor, Tensor, Tensor, Tensor)");
 }

@@ -1,10 +1,18 @@
-// Argument checks of visible_samples that both devices share; the field's own are in
+// Argument checks of visible_samples and visible_field; the field's own are in
 // radiance_field_checks.h.
 #pragma once
 
+#include <tuple>
+#include <utility>
+
+#include "bindings/radiance_field_checks.h"
 #include "bindings/ray_marching_checks.h"
 
 namespace realfusion {
+
+// Packed samples, and what radiance_field says of them.
+using VisibleFieldResult = decltype(std::tuple_cat(std::declval<PackedSamples>(),
+                                                   std::declval<FieldForwardResult>()));
 
 inline void check_visible_samples(const char* op, const Tensor& positions,
                                   const Tensor& t, const Tensor& deltas,

@@ -129,18 +129,9 @@ FieldForwardResult forward(const FieldArguments& field, const FieldNetwork<T>& n
                            const Tensor& positions, const Tensor& table,
                            bool with_normals) {
   FieldForwardResult result = allocate_field_outputs(positions, with_normals);
-  auto& [densities, albedo, normals, gradients, masks] = result;
-  cpu::FieldOutputs<T> outputs{};
-  outputs.densities = densities.mutable_data_ptr<T>();
-  outputs.albedo = albedo.mutable_data_ptr<T>();
-  outputs.masks = reinterpret_cast<uint64_t*>(masks.mutable_data_ptr<int64_t>());
-  if (with_normals) {
-    outputs.normals = normals.mutable_data_ptr<T>();
-    outputs.gradients = gradients.mutable_data_ptr<T>();
-  }
   run_forward<T>(choose_kernels<T>(field),
                  make_problem<T>(field, network, positions, table, with_normals),
-                 outputs);
+                 field_outputs<T>(result, with_normals));
   return result;
 }
 

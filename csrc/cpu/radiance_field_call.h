@@ -47,4 +47,19 @@ cpu::FieldProblem<T> make_problem(const FieldArguments& field,
           with_normals};
 }
 
+template <class T>
+cpu::FieldOutputs<T> field_outputs(const FieldForwardResult& result,
+                                   bool with_normals) {
+  const auto& [densities, albedo, normals, gradients, masks] = result;
+  cpu::FieldOutputs<T> outputs{};
+  outputs.densities = densities.mutable_data_ptr<T>();
+  outputs.albedo = albedo.mutable_data_ptr<T>();
+  outputs.masks = reinterpret_cast<uint64_t*>(masks.mutable_data_ptr<int64_t>());
+  if (with_normals) {
+    outputs.normals = normals.mutable_data_ptr<T>();
+    outputs.gradients = gradients.mutable_data_ptr<T>();
+  }
+  return outputs;
+}
+
 }  // namespace realfusion

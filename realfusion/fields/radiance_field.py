@@ -19,7 +19,7 @@ from realfusion.ops.radiance_field import (
     radiance_field_finite_difference,
 )
 from realfusion.ops.ray_marching import RaySamples
-from realfusion.ops.visible_samples import visible_samples
+from realfusion.ops.visible_samples import visible_field, visible_samples
 
 TABLE_INIT_RANGE = 1e-4
 """instant-ngp initialises its tables uniformly within this range."""
@@ -180,6 +180,46 @@ class RadianceField(nn.Module):
             min_transmittance=min_transmittance,
             capacity=capacity,
             pad_to_capacity=capacity is not None,
+        )
+
+    def visible_field(
+        self,
+        samples: RaySamples,
+        *,
+        num_active_levels: int | None = None,
+        with_normals: bool = True,
+        min_transmittance: float,
+    ) -> tuple[RaySamples, FieldSamples]:
+        """`visible_samples`, and what the field says of them.
+
+        Args:
+            samples: From `march_rays`.
+            num_active_levels: Levels in use, coarse to fine; all if None.
+            with_normals: Whether normals are wanted.
+            min_transmittance: Light that must arrive at a sample for it to be kept.
+
+        Returns:
+            The samples that are left, and as of `forward`.
+        """
+        config = self.config
+        if with_normals and config.normals != "analytic":
+            kept = self.visible_samples(
+                samples,
+                num_active_levels=num_active_levels,
+                min_transmittance=min_transmittance,
+            )
+            return kept, self(kept.positions, num_active_levels=num_active_levels)
+        return visible_field(
+            samples,
+            self.table,
+            self.network_parameters,
+            self.layout,
+            bound=config.bound,
+            blob=self.blob,
+            num_active_levels=num_active_levels,
+            with_normals=with_normals,
+            min_transmittance=min_transmittance,
+            table_gradient=self._table_gradient,
         )
 
 

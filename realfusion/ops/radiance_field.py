@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -265,7 +266,11 @@ _NUM_WEIGHTS = 6
 
 @torch.library.register_fake("realfusion::radiance_field")
 def _field_fake(positions: Tensor, *others: Any) -> tuple[Tensor, ...]:
-    with_normals = others[-1]
+    return fake_field(positions, others[-1])
+
+
+def fake_field(positions: Tensor, with_normals: bool) -> tuple[Tensor, ...]:
+    """What the operator returns for so many positions, without values."""
     num_samples = positions.shape[0]
     num_normals = num_samples if with_normals else 0
     return (
@@ -354,17 +359,43 @@ class _FieldWithSharedGradient(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        grad_densities, grad_albedo, grad_normals = map(_contiguous_or_none, grads)
-        network = torch.ops.realfusion.radiance_field_backward_(
-            ctx.table_gradient,
-            grad_densities,
-            grad_albedo,
-            grad_normals if ctx.with_normals else None,
-            *ctx.saved_tensors,
-            *ctx.settings,
-            torch.are_deterministic_algorithms_enabled(),
+        network = add_field_gradients(
+            ctx.table_gradient, grads, ctx.saved_tensors, ctx.settings, ctx.with_normals
         )
         return None, None, None, None, None, *network
+
+
+def add_field_gradients(
+    table_gradient: Tensor,
+    grads: Sequence[Tensor | None],
+    saved: Sequence[Tensor],
+    settings: tuple[Any, ...],
+    with_normals: bool,
+) -> tuple[Tensor, ...]:
+    """The backward of the field, for functions that evaluate it.
+
+    Args:
+        table_gradient: The gradient to the table is added here.
+        grads: Of densities, albedo and normals; None for zeros.
+        saved: Densities, albedo, log-density gradients and masks of the forward, then
+            positions, table and weights.
+        settings: Layout, bound and blob as the operator takes them.
+        with_normals: As in the forward.
+
+    Returns:
+        The gradients to the weights.
+    """
+    grad_densities, grad_albedo, grad_normals = map(_contiguous_or_none, grads)
+    gradients: tuple[Tensor, ...] = torch.ops.realfusion.radiance_field_backward_(
+        table_gradient,
+        grad_densities,
+        grad_albedo,
+        grad_normals if with_normals else None,
+        *saved,
+        *settings,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    return gradients
 
 
 def _refuse_double_backward(ctx: Any, *grads: Any) -> Any:

@@ -57,6 +57,17 @@ class SeesThrough(Protocol):
         """
         ...
 
+    def visible_field(
+        self,
+        samples: RaySamples,
+        *,
+        num_active_levels: int | None = None,
+        with_normals: bool = True,
+        min_transmittance: float,
+    ) -> tuple[RaySamples, FieldSamples]:
+        """The same samples, and what the field says of them."""
+        ...
+
 
 @dataclass(frozen=True)
 class Rendered:
@@ -135,11 +146,8 @@ class VolumeRenderer:
         """
         with_normals = with_normals or shading.needs_normals
         marched = self._march(rays, occupancy, jitter, room)
-        samples = self._keep_visible(field, marched, num_active_levels, room)
-        values = field(
-            samples.positions,
-            num_active_levels=num_active_levels,
-            with_normals=with_normals,
+        samples, values = self._evaluate(
+            field, marched, num_active_levels, with_normals, room
         )
         channels = shading.shade(values.albedo, values.normals)
         if values.normals is not None:
@@ -234,23 +242,38 @@ class VolumeRenderer:
         )
         return self._move_padding_outside(samples)
 
-    def _keep_visible(
+    def _evaluate(
         self,
         field: Field,
         marched: RaySamples,
         num_active_levels: int | None,
+        with_normals: bool,
         room: SampleCounts | None,
-    ) -> RaySamples:
-        """Those of the samples that light reaches, if the field can tell."""
-        if not isinstance(field, SeesThrough):
-            return marched
-        visible = field.visible_samples(
-            marched,
+    ) -> tuple[RaySamples, FieldSamples]:
+        """The field at the samples that light reaches, if the field can tell."""
+        samples = marched
+        if isinstance(field, SeesThrough):
+            threshold = 0.5 * self.config.early_stop_transmittance
+            if room is None:
+                return field.visible_field(
+                    marched,
+                    num_active_levels=num_active_levels,
+                    with_normals=with_normals,
+                    min_transmittance=threshold,
+                )
+            visible = field.visible_samples(
+                marched,
+                num_active_levels=num_active_levels,
+                min_transmittance=threshold,
+                capacity=room.visible,
+            )
+            samples = self._move_padding_outside(visible)
+        values = field(
+            samples.positions,
             num_active_levels=num_active_levels,
-            min_transmittance=0.5 * self.config.early_stop_transmittance,
-            capacity=None if room is None else room.visible,
+            with_normals=with_normals,
         )
-        return visible if room is None else self._move_padding_outside(visible)
+        return samples, values
 
     def _march_all(
         self, rays: Rays, occupancy: OccupancyGrid, jitter: Tensor | None

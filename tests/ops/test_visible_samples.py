@@ -8,11 +8,11 @@ from torch import Tensor
 
 from realfusion._extension import load
 from realfusion.ops.compositing import composite
-from realfusion.ops.hash_grid import HashGridLayout
-from realfusion.ops.radiance_field import DensityBlob, radiance_field
+from realfusion.ops.hash_grid import HashGridLayout, layout_arguments
+from realfusion.ops.radiance_field import DensityBlob, FieldSamples, radiance_field
 from realfusion.ops.ray_marching import RaySamples, march_rays
 from realfusion.ops.reference import visible_samples as reference
-from realfusion.ops.visible_samples import visible_samples
+from realfusion.ops.visible_samples import visible_field, visible_samples
 
 BOUND = 0.75
 
@@ -71,6 +71,37 @@ def make_scene(device: str, *, peak: float, num_rays: int = 700) -> Scene:
 
 def keep(scene: Scene, **options: object) -> RaySamples:
     return visible_samples(scene.samples, **scene.field, **options)
+
+
+def in_turn(
+    scene: Scene, *, with_normals: bool, **options: object
+) -> tuple[RaySamples, FieldSamples]:
+    """What `visible_field` does at once: keep, then ask the field."""
+    kept = visible_samples(scene.samples, **scene.field)
+    field = scene.field | options
+    return kept, radiance_field(kept.positions, **field, with_normals=with_normals)
+
+
+def outputs_of(values: FieldSamples) -> list[Tensor]:
+    outputs = [values.densities, values.albedo, values.normals]
+    return [each for each in outputs if each is not None]
+
+
+def gradients_of(scene: Scene, values: FieldSamples) -> list[Tensor | None]:
+    """Of a sum in which every output counts."""
+    parameters = [scene.field["table"], *scene.field["weights"]]
+    outputs = outputs_of(values)
+    loss = sum((each * each.detach().cos()).sum() for each in outputs)
+    for parameter in parameters:
+        parameter.grad = None
+    loss.backward()
+    return [parameter.grad for parameter in parameters]
+
+
+def requiring_grad(scene: Scene) -> Scene:
+    for parameter in (scene.field["table"], *scene.field["weights"]):
+        parameter.requires_grad_(True)
+    return scene
 
 
 def counts_of(samples: RaySamples) -> Tensor:
@@ -226,6 +257,109 @@ def test_opcheck(device):
     assert torch.equal(compiled(scene.field["table"]), kept.positions)
 
 
+@pytest.mark.parametrize("with_normals", [True, False])
+@pytest.mark.parametrize("peak", [-5.0, 8.0])
+def test_field_of_the_visible_is_the_field_at_the_visible(device, peak, with_normals):
+    scene = requiring_grad(make_scene(device, peak=peak))
+    expected, values = in_turn(scene, with_normals=with_normals)
+    kept, found = visible_field(scene.samples, **scene.field, with_normals=with_normals)
+    for name in ("positions", "t", "deltas", "ray_indices", "ray_offsets"):
+        assert torch.equal(getattr(kept, name), getattr(expected, name))
+    assert torch.equal(kept.num_requested, expected.num_requested)
+    assert not kept.overflowed
+    assert not kept.positions.requires_grad
+    assert (found.normals is None) == (not with_normals)
+    for ours, theirs in zip(outputs_of(found), outputs_of(values), strict=True):
+        assert torch.equal(ours, theirs)
+    for ours, theirs in zip(
+        gradients_of(scene, found), gradients_of(scene, values), strict=True
+    ):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * theirs.abs().max())
+
+
+def test_field_of_the_visible_with_few_levels(device):
+    scene = make_scene(device, peak=8.0)
+    scene.field["num_active_levels"] = 2
+    expected, values = in_turn(scene, with_normals=True)
+    kept, found = visible_field(scene.samples, **scene.field)
+    assert torch.equal(kept.ray_offsets, expected.ray_offsets)
+    for ours, theirs in zip(outputs_of(found), outputs_of(values), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_visible_field_adds_to_a_shared_gradient(device):
+    scene = requiring_grad(make_scene(device, peak=8.0))
+    alone, *network = gradients_of(
+        scene, visible_field(scene.samples, **scene.field)[1]
+    )
+    shared = torch.ones_like(scene.field["table"])
+    _, values = visible_field(scene.samples, **scene.field, table_gradient=shared)
+    nothing, *others = gradients_of(scene, values)
+    assert nothing is None
+    scale = float(alone.abs().max())
+    assert torch.allclose(shared - 1.0, alone, atol=1e-6 * scale + 1e-6)
+    for ours, theirs in zip(others, network, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * theirs.abs().max())
+
+
+def test_visible_field_has_the_same_bits_on_every_instruction_set(simd_level):
+    """As the two operators in turn with the same instructions."""
+    scene = make_scene("cpu", peak=8.0)
+    expected, values = in_turn(scene, with_normals=True)
+    kept, found = visible_field(scene.samples, **scene.field)
+    assert torch.equal(kept.ray_offsets, expected.ray_offsets)
+    for ours, theirs in zip(outputs_of(found), outputs_of(values), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_visible_field_does_not_depend_on_the_number_of_threads():
+    scene = requiring_grad(make_scene("cpu", peak=8.0))
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            _, values = visible_field(scene.samples, **scene.field)
+            results.append([*outputs_of(values), *gradients_of(scene, values)])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        for ours, theirs in zip(other, results[0], strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("with_normals", [True, False])
+def test_visible_field_of_nothing(device, with_normals):
+    scene = requiring_grad(make_scene(device, peak=8.0, num_rays=1))  # it misses
+    kept, values = visible_field(
+        scene.samples, **scene.field, with_normals=with_normals
+    )
+    assert kept.ray_offsets.tolist() == [0, 0]
+    assert values.densities.shape == (0,)
+    gradients = gradients_of(scene, values)
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("with_normals", [True, False])
+def test_opdef_of_the_visible_field_is_sound(with_normals):
+    scene = make_scene("cpu", peak=8.0, num_rays=40)
+    field, samples = scene.field, scene.samples
+    settings = (*layout_arguments(field["layout"], 4), BOUND, 8.0, 0.3)
+    rays = (samples.t, samples.deltas, samples.ray_indices, samples.ray_offsets)
+    torch.library.opcheck(
+        torch.ops.realfusion.visible_field.default,
+        (
+            samples.positions,
+            field["table"],
+            *field["weights"],
+            *settings,
+            *rays,
+            1e-4,
+            with_normals,
+        ),
+    )
+
+
 def test_wrong_arguments_are_named(device):
     scene = make_scene(device, peak=8.0, num_rays=10)
     with pytest.raises(ValueError, match=r"`min_transmittance` must be in \[0, 1\)"):
@@ -234,8 +368,11 @@ def test_wrong_arguments_are_named(device):
         keep(scene, capacity=-1)
     with pytest.raises(ValueError, match="`capacity` must be given"):
         keep(scene, pad_to_capacity=True)
-    with pytest.raises(ValueError, match="`w1` must have the shape"):
-        visible_samples(
-            scene.samples,
-            **scene.field | {"weights": scene.field["weights"][::-1]},
-        )
+    with pytest.raises(ValueError, match=r"`min_transmittance` must be in \[0, 1\)"):
+        visible_field(scene.samples, **scene.field, min_transmittance=-0.1)
+    for operator in (visible_samples, visible_field):
+        with pytest.raises(ValueError, match="`w1` must have the shape"):
+            operator(
+                scene.samples,
+                **scene.field | {"weights": scene.field["weights"][::-1]},
+            )

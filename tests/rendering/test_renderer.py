@@ -58,6 +58,9 @@ class Watched(torch.nn.Module):
         self.visible = self.inner.visible_samples(samples, **options)
         return self.visible
 
+    def visible_field(self, samples, **options):
+        raise AssertionError("asked only where there is no fixed room")
+
     def forward(self, positions, **options):
         self.asked.append((positions, self.visible.ray_offsets[-1]))
         return self.inner(positions, **options)

@@ -1,5 +1,6 @@
 // Visible samples on several threads, with and without room for all of them: each task
-// walks along some rays, and the copies follow the offsets of all.
+// walks along some rays, and the copies follow the offsets of all. Then likewise with
+// what the field says of them.
 #include "tests/threads/small_field.h"
 
 #include "cpu/radiance_field_avx2.cpp"
@@ -49,4 +50,15 @@ int main() {
                                  kept_indices,   kept_offsets, num_requested};
     });
   }
+  test::check_any_number_of_threads([&] {
+    const auto [kept_positions, kept_t, kept_deltas, kept_indices, kept_offsets,
+                num_requested, densities, albedo, normals, gradients, masks] =
+        visible_field(positions, field.table, field.w1, field.b1, field.w2, field.b2,
+                      field.w3, field.b3, field.scales, field.resolutions,
+                      field.offsets, 2, num_levels, false, false, 0.75, 8.0, 0.2, t,
+                      deltas, ray_indices, offsets, 1e-4, true);
+    RF_CHECK(densities.size(0) == *num_requested.const_data_ptr<int64_t>());
+    return std::vector<Tensor>{kept_offsets, densities, albedo,
+                               normals,      gradients, masks};
+  });
 }
