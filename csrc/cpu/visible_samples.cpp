@@ -49,6 +49,8 @@ struct Round {
 
 // Those that one ray keeps of one round, from its sample `first` on.
 struct KeptRun {
+  KeptRun(int64_t ray, int64_t first, int64_t last)
+      : ray(ray), first(first), count(last - first) {}
   int64_t ray;
   int64_t first;
   int64_t count;
@@ -113,6 +115,14 @@ bool advance(const VisibilityProblem& problem, const float* densities, Walk& wal
   return walk.next < walk.end && walk.transmittance >= problem.min_transmittance;
 }
 
+// Copies the run's rows from the round's, where they begin at `row`.
+void keep_run(const VisibilityProblem& problem, Round& round, int64_t row,
+              KeptRun& run) {
+  const bool with_normals = problem.field.with_normals;
+  copy_rows(pointers(round.field, with_normals), row, pointers(run.field, with_normals),
+            0, run.count);
+}
+
 // counts [N], out: the leading samples that the rays begin..end see. `kept`, if given,
 // receives what the field says of them.
 void count_visible(const VisibilityProblem& problem, int64_t begin, int64_t end,
@@ -137,13 +147,7 @@ void count_visible(const VisibilityProblem& problem, int64_t begin, int64_t end,
       const int64_t after = walk.next - problem.ray_offsets[walk.ray];
       counts[walk.ray] = static_cast<int32_t>(after);
       if (kept != nullptr && after > before) {
-        KeptRun& run = kept->emplace_back();
-        run.ray = walk.ray;
-        run.first = before;
-        run.count = after - before;
-        const bool with_normals = problem.field.with_normals;
-        copy_rows(pointers(round->field, with_normals), row,
-                  pointers(run.field, with_normals), 0, run.count);
+        keep_run(problem, *round, row, kept->emplace_back(walk.ray, before, after));
       }
       row += length;
       if (goes_on) walks[num_left++] = walk;
@@ -183,7 +187,6 @@ VisibilityProblem make_visibility_problem(const char* op, const FieldArguments& 
                                           std::optional<int64_t> capacity,
                                           bool pad_to_capacity, bool with_normals) {
   const Tensor& positions = rays.positions;
-  check_dtype(op, "positions", positions, ScalarType::Float);
   check_visible_samples(op, positions, rays.t, rays.deltas, rays.ray_indices,
                         rays.ray_offsets, capacity, pad_to_capacity);
   const int64_t* offsets = rays.ray_offsets.const_data_ptr<int64_t>();
@@ -243,6 +246,7 @@ PackedSamples visible_samples(
       check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
                   offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
                   bound, blob_density, blob_radius);
+  check_dtype(op, "positions", positions, ScalarType::Float);
   const MarchedRays rays{positions, t, deltas, ray_indices, ray_offsets};
   const VisibilityProblem problem = make_visibility_problem(
       op, field, field_network<float>(w1, b1, w2, b2, w3, b3), table, rays,
@@ -264,6 +268,7 @@ VisibleFieldResult visible_field(
       check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
                   offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
                   bound, blob_density, blob_radius);
+  check_dtype(op, "positions", positions, ScalarType::Float);
   const MarchedRays rays{positions, t, deltas, ray_indices, ray_offsets};
   const VisibilityProblem problem = make_visibility_problem(
       op, field, field_network<float>(w1, b1, w2, b2, w3, b3), table, rays,

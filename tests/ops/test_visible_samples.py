@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -370,7 +370,14 @@ def test_wrong_arguments_are_named(device):
         keep(scene, pad_to_capacity=True)
     with pytest.raises(ValueError, match=r"`min_transmittance` must be in \[0, 1\)"):
         visible_field(scene.samples, **scene.field, min_transmittance=-0.1)
+    double = scene.field | {
+        "table": scene.field["table"].double(),
+        "weights": tuple(weight.double() for weight in scene.field["weights"]),
+    }
+    samples = replace(scene.samples, positions=scene.samples.positions.double())
     for operator in (visible_samples, visible_field):
+        with pytest.raises(RuntimeError, match="`positions` must be"):
+            operator(samples, **double)
         with pytest.raises(ValueError, match="`w1` must have the shape"):
             operator(
                 scene.samples,
