@@ -198,21 +198,29 @@ def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         channels, t, deltas, ray_offsets, directions, weights, transmittance
     )
     ctx.early_stop_transmittance = early_stop_transmittance
+    # Else the weights would get zeros, one a sample, that nobody looks at.
+    ctx.set_materialize_grads(False)
 
 
 def _backward(
     ctx: Any,
-    grad_values: Tensor,
-    grad_transmittance: Tensor,
-    grad_depth: Tensor,
-    grad_back_facing: Tensor,
-    grad_weights: Tensor,
+    grad_values: Tensor | None,
+    grad_transmittance: Tensor | None,
+    grad_depth: Tensor | None,
+    grad_back_facing: Tensor | None,
+    grad_weights: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
+    channels, _, _, _, directions, _, transmittance = ctx.saved_tensors
+    num_rays = len(transmittance)
+
+    def given(grad: Tensor | None, *shape: int) -> Tensor:
+        return channels.new_zeros(shape) if grad is None else grad.contiguous()
+
     grad_densities, grad_channels = torch.ops.realfusion.composite_backward(
-        grad_values.contiguous(),
-        grad_transmittance.contiguous(),
-        grad_depth.contiguous(),
-        grad_back_facing.contiguous(),
+        given(grad_values, num_rays, channels.shape[1]),
+        given(grad_transmittance, num_rays),
+        given(grad_depth, num_rays),
+        given(grad_back_facing, 0 if directions is None else num_rays),
         *ctx.saved_tensors,
         ctx.early_stop_transmittance,
     )
