@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.gpu_suite.parity_cases import (
+from benchmarks.gpu_suite.parity_cases import make_cases
+from benchmarks.gpu_suite.parity_operators import (
     NATIVE,
     REFERENCE,
     ParityCase,
     Results,
-    make_cases,
 )
 from benchmarks.gpu_suite.report import Report
 from benchmarks.gpu_suite.setting import Setting

@@ -6,7 +6,8 @@ import sys
 
 import torch
 
-from benchmarks.gpu_suite.parity_cases import NATIVE, make_cases
+from benchmarks.gpu_suite.parity_cases import make_cases
+from benchmarks.gpu_suite.parity_operators import NATIVE
 
 
 def call_all(device: torch.device) -> int:

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.gpu_suite import device_tests, parity, sanitizer, timing
 from benchmarks.gpu_suite.floors import Ceilings, Demand, Scattered
-from benchmarks.gpu_suite.parity_cases import ParityCase
+from benchmarks.gpu_suite.parity_operators import ParityCase
 from benchmarks.gpu_suite.peer_nerfacc import unpack_bits
 from benchmarks.gpu_suite.report import Report, read_entries
 from benchmarks.gpu_suite.runner import ROOT
