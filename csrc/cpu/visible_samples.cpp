@@ -4,6 +4,7 @@
 // others on the way, visible_field keeps.
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "bindings/compositing_checks.h"
@@ -282,7 +283,9 @@ VisibleFieldResult visible_field(
   const cpu::FieldOutputs<float> to = field_outputs<float>(said, with_normals);
   const int64_t* new_offsets = std::get<4>(packed).const_data_ptr<int64_t>();
   parallel_for_queue(static_cast<int64_t>(kept.size()), [&](int64_t task) {
-    for (KeptRun& run : kept[task]) {
+    // Given up as the results fill, so that fog does not take twice the memory.
+    std::vector<KeptRun> runs = std::move(kept[task]);
+    for (KeptRun& run : runs) {
       copy_rows(pointers(run.field, with_normals), 0, to,
                 new_offsets[run.ray] + run.first, run.count);
     }
