@@ -5,12 +5,24 @@
 #include "bindings/stable.h"
 #include "core/field.h"
 
-// The field as every operator on it takes it: where, and what.
+// The field as every operator on it takes it: where, and what. In the schemas, in the
+// functions behind them, and handed on by these.
 #define REALFUSION_FIELD_SCHEMA                                                  \
   "Tensor positions, Tensor table, Tensor w1, Tensor b1, Tensor w2, Tensor b2, " \
   "Tensor w3, Tensor b3, float[] scales, int[] resolutions, int[] offsets, "     \
   "int num_features, int num_active_levels, bool is_tiled, bool is_smoothstep, " \
   "float bound, float blob_density, float blob_radius"
+#define REALFUSION_FIELD_PARAMETERS                                                  \
+  const Tensor &positions, const Tensor &table, const Tensor &w1, const Tensor &b1,  \
+      const Tensor &w2, const Tensor &b2, const Tensor &w3, const Tensor &b3,        \
+      std::vector<double> scales, std::vector<int64_t> resolutions,                  \
+      std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels, \
+      bool is_tiled, bool is_smoothstep, double bound, double blob_density,          \
+      double blob_radius
+#define REALFUSION_FIELD_ARGUMENTS                                                   \
+  positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions, offsets,            \
+      num_features, num_active_levels, is_tiled, is_smoothstep, bound, blob_density, \
+      blob_radius
 
 namespace realfusion {
 

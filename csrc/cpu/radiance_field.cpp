@@ -187,20 +187,9 @@ void check_cpu_dtype(const char* op, const char* name, const Tensor& tensor) {
                    detail::describe_dtype(dtype));
 }
 
-FieldForwardResult radiance_field(const Tensor& positions, const Tensor& table,
-                                  const Tensor& w1, const Tensor& b1, const Tensor& w2,
-                                  const Tensor& b2, const Tensor& w3, const Tensor& b3,
-                                  std::vector<double> scales,
-                                  std::vector<int64_t> resolutions,
-                                  std::vector<int64_t> offsets, int64_t num_features,
-                                  int64_t num_active_levels, bool is_tiled,
-                                  bool is_smoothstep, double bound, double blob_density,
-                                  double blob_radius, bool with_normals) {
+FieldForwardResult radiance_field(REALFUSION_FIELD_PARAMETERS, bool with_normals) {
   const char* op = "radiance_field";
-  const FieldArguments field =
-      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                  bound, blob_density, blob_radius);
+  const FieldArguments field = check_field(op, REALFUSION_FIELD_ARGUMENTS);
   check_cpu_dtype(op, "positions", positions);
   if (positions.scalar_type() == ScalarType::Double) {
     return forward<double>(field, field_network<double>(w1, b1, w2, b2, w3, b3),
@@ -238,17 +227,9 @@ FieldNetworkResult radiance_field_backward_(
     Tensor grad_table, std::optional<Tensor> grad_densities,
     std::optional<Tensor> grad_albedo, std::optional<Tensor> grad_normals,
     const Tensor& densities, const Tensor& albedo, const Tensor& gradients,
-    const Tensor& masks, const Tensor& positions, const Tensor& table, const Tensor& w1,
-    const Tensor& b1, const Tensor& w2, const Tensor& b2, const Tensor& w3,
-    const Tensor& b3, std::vector<double> scales, std::vector<int64_t> resolutions,
-    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
-    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
-    double blob_radius, bool /*is_deterministic*/) {
+    const Tensor& masks, REALFUSION_FIELD_PARAMETERS, bool /*is_deterministic*/) {
   const char* op = "radiance_field_backward_";
-  const FieldArguments field =
-      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                  bound, blob_density, blob_radius);
+  const FieldArguments field = check_field(op, REALFUSION_FIELD_ARGUMENTS);
   check_cpu_dtype(op, "positions", positions);
   check_field_backward(op, positions, grad_densities, grad_albedo, grad_normals,
                        densities, albedo, gradients, masks);
@@ -268,12 +249,8 @@ FieldNetworkResult radiance_field_backward_(
 FieldBackwardResult radiance_field_backward(
     std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
     std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
-    const Tensor& gradients, const Tensor& masks, const Tensor& positions,
-    const Tensor& table, const Tensor& w1, const Tensor& b1, const Tensor& w2,
-    const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
-    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
-    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
-    double bound, double blob_density, double blob_radius, bool is_deterministic) {
+    const Tensor& gradients, const Tensor& masks, REALFUSION_FIELD_PARAMETERS,
+    bool is_deterministic) {
   check_cpu_dtype("radiance_field_backward", "table", table);
   const Tensor grad_table = table.scalar_type() == ScalarType::Double
                                 ? zeros_like<double>(table)
@@ -281,10 +258,8 @@ FieldBackwardResult radiance_field_backward(
   return std::tuple_cat(
       std::make_tuple(grad_table),
       radiance_field_backward_(grad_table, grad_densities, grad_albedo, grad_normals,
-                               densities, albedo, gradients, masks, positions, table,
-                               w1, b1, w2, b2, w3, b3, scales, resolutions, offsets,
-                               num_features, num_active_levels, is_tiled, is_smoothstep,
-                               bound, blob_density, blob_radius, is_deterministic));
+                               densities, albedo, gradients, masks,
+                               REALFUSION_FIELD_ARGUMENTS, is_deterministic));
 }
 
 }  // namespace

@@ -233,20 +233,12 @@ PackedSamples keep_visible(const VisibilityProblem& problem, const MarchedRays& 
   return packed;
 }
 
-PackedSamples visible_samples(
-    const Tensor& positions, const Tensor& table, const Tensor& w1, const Tensor& b1,
-    const Tensor& w2, const Tensor& b2, const Tensor& w3, const Tensor& b3,
-    std::vector<double> scales, std::vector<int64_t> resolutions,
-    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
-    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
-    double blob_radius, const Tensor& t, const Tensor& deltas,
-    const Tensor& ray_indices, const Tensor& ray_offsets, double min_transmittance,
-    std::optional<int64_t> capacity, bool pad_to_capacity) {
+PackedSamples visible_samples(REALFUSION_FIELD_PARAMETERS, const Tensor& t,
+                              const Tensor& deltas, const Tensor& ray_indices,
+                              const Tensor& ray_offsets, double min_transmittance,
+                              std::optional<int64_t> capacity, bool pad_to_capacity) {
   const char* op = "visible_samples";
-  const FieldArguments field =
-      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                  bound, blob_density, blob_radius);
+  const FieldArguments field = check_field(op, REALFUSION_FIELD_ARGUMENTS);
   check_dtype(op, "positions", positions, ScalarType::Float);
   const MarchedRays rays{positions, t, deltas, ray_indices, ray_offsets};
   const VisibilityProblem problem = make_visibility_problem(
@@ -255,20 +247,12 @@ PackedSamples visible_samples(
   return keep_visible(problem, rays, capacity, pad_to_capacity, nullptr);
 }
 
-VisibleFieldResult visible_field(
-    const Tensor& positions, const Tensor& table, const Tensor& w1, const Tensor& b1,
-    const Tensor& w2, const Tensor& b2, const Tensor& w3, const Tensor& b3,
-    std::vector<double> scales, std::vector<int64_t> resolutions,
-    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
-    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
-    double blob_radius, const Tensor& t, const Tensor& deltas,
-    const Tensor& ray_indices, const Tensor& ray_offsets, double min_transmittance,
-    bool with_normals) {
+VisibleFieldResult visible_field(REALFUSION_FIELD_PARAMETERS, const Tensor& t,
+                                 const Tensor& deltas, const Tensor& ray_indices,
+                                 const Tensor& ray_offsets, double min_transmittance,
+                                 bool with_normals) {
   const char* op = "visible_field";
-  const FieldArguments field =
-      check_field(op, positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                  offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                  bound, blob_density, blob_radius);
+  const FieldArguments field = check_field(op, REALFUSION_FIELD_ARGUMENTS);
   check_dtype(op, "positions", positions, ScalarType::Float);
   const MarchedRays rays{positions, t, deltas, ray_indices, ray_offsets};
   const VisibilityProblem problem = make_visibility_problem(

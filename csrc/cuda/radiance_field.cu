@@ -4,23 +4,12 @@
 
 namespace realfusion::cuda {
 
-FieldForwardResult radiance_field(const Tensor& positions, const Tensor& given_table,
-                                  const Tensor& w1, const Tensor& b1, const Tensor& w2,
-                                  const Tensor& b2, const Tensor& w3, const Tensor& b3,
-                                  std::vector<double> scales,
-                                  std::vector<int64_t> resolutions,
-                                  std::vector<int64_t> offsets, int64_t num_features,
-                                  int64_t num_active_levels, bool is_tiled,
-                                  bool is_smoothstep, double bound, double blob_density,
-                                  double blob_radius, bool with_normals) {
+FieldForwardResult radiance_field(REALFUSION_FIELD_PARAMETERS, bool with_normals) {
   const char* op = "radiance_field";
-  const FieldArguments field =
-      check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales,
-                  resolutions, offsets, num_features, num_active_levels, is_tiled,
-                  is_smoothstep, bound, blob_density, blob_radius);
+  const FieldArguments field = check_field(op, REALFUSION_FIELD_ARGUMENTS);
   check_dtype(op, "positions", positions, ScalarType::Float);
   const DeviceGuard guard(positions.get_device_index());
-  const Tensor table = aligned(given_table);
+  const Tensor aligned_table = aligned(table);
   FieldForwardResult result = allocate_field_outputs(positions, with_normals);
   const int64_t num_samples = positions.size(0);
   if (num_samples == 0) return result;
@@ -34,8 +23,8 @@ FieldForwardResult radiance_field(const Tensor& positions, const Tensor& given_t
     arrays.normals = normals.mutable_data_ptr<float>();
     arrays.gradients = gradients.mutable_data_ptr<float>();
   }
-  FieldCall call =
-      make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table);
+  FieldCall call = make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3),
+                             positions, aligned_table);
   const int64_t tile_floats = forward_shared_floats(
       static_cast<int>(field.hidden_width), padded_inputs(field.grid));
   const FieldPrecision chosen =

@@ -69,23 +69,15 @@ FieldNetworkResult radiance_field_backward_(
     Tensor grad_table, std::optional<Tensor> grad_densities,
     std::optional<Tensor> grad_albedo, std::optional<Tensor> grad_normals,
     const Tensor& densities, const Tensor& albedo, const Tensor& gradients,
-    const Tensor& masks, const Tensor& positions, const Tensor& given_table,
-    const Tensor& w1, const Tensor& b1, const Tensor& w2, const Tensor& b2,
-    const Tensor& w3, const Tensor& b3, std::vector<double> scales,
-    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
-    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
-    double bound, double blob_density, double blob_radius, bool is_deterministic) {
+    const Tensor& masks, REALFUSION_FIELD_PARAMETERS, bool is_deterministic) {
   const char* op = "radiance_field_backward_";
-  const FieldArguments field =
-      check_field(op, positions, given_table, w1, b1, w2, b2, w3, b3, scales,
-                  resolutions, offsets, num_features, num_active_levels, is_tiled,
-                  is_smoothstep, bound, blob_density, blob_radius);
+  const FieldArguments field = check_field(op, REALFUSION_FIELD_ARGUMENTS);
   check_dtype(op, "positions", positions, ScalarType::Float);
   check_field_backward(op, positions, grad_densities, grad_albedo, grad_normals,
                        densities, albedo, gradients, masks);
-  check_grad_table(op, grad_table, given_table);
+  check_grad_table(op, grad_table, table);
   const DeviceGuard guard(positions.get_device_index());
-  const Tensor table = aligned(given_table);
+  const Tensor aligned_table = aligned(table);
   const int64_t width = field.hidden_width;
   const int64_t size = width * (field.num_inputs + 1) + width * (width + 1) +
                        kFieldOutputs * (width + 1);
@@ -100,9 +92,9 @@ FieldNetworkResult radiance_field_backward_(
   const FieldUpstreamArrays upstreams{pointer_or_null(grad_densities),
                                       pointer_or_null(grad_albedo),
                                       pointer_or_null(grad_normals)};
-  const FieldCall call =
-      make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3), positions, table);
-  const BackwardPass pass{op, field, table, call, saved, upstreams, size};
+  const FieldCall call = make_call(field, field_network<float>(w1, b1, w2, b2, w3, b3),
+                                   positions, aligned_table);
+  const BackwardPass pass{op, field, aligned_table, call, saved, upstreams, size};
   const Tensor block_gradients = scatter_backward(pass, grad_table, is_deterministic);
   return split_gradients(sum_blocks(block_gradients), field);
 }
@@ -110,20 +102,14 @@ FieldNetworkResult radiance_field_backward_(
 FieldBackwardResult radiance_field_backward(
     std::optional<Tensor> grad_densities, std::optional<Tensor> grad_albedo,
     std::optional<Tensor> grad_normals, const Tensor& densities, const Tensor& albedo,
-    const Tensor& gradients, const Tensor& masks, const Tensor& positions,
-    const Tensor& table, const Tensor& w1, const Tensor& b1, const Tensor& w2,
-    const Tensor& b2, const Tensor& w3, const Tensor& b3, std::vector<double> scales,
-    std::vector<int64_t> resolutions, std::vector<int64_t> offsets,
-    int64_t num_features, int64_t num_active_levels, bool is_tiled, bool is_smoothstep,
-    double bound, double blob_density, double blob_radius, bool is_deterministic) {
+    const Tensor& gradients, const Tensor& masks, REALFUSION_FIELD_PARAMETERS,
+    bool is_deterministic) {
   const Tensor grad_table = new_zeros(table, table.sizes());
   return std::tuple_cat(
       std::make_tuple(grad_table),
       radiance_field_backward_(grad_table, grad_densities, grad_albedo, grad_normals,
-                               densities, albedo, gradients, masks, positions, table,
-                               w1, b1, w2, b2, w3, b3, scales, resolutions, offsets,
-                               num_features, num_active_levels, is_tiled, is_smoothstep,
-                               bound, blob_density, blob_radius, is_deterministic));
+                               densities, albedo, gradients, masks,
+                               REALFUSION_FIELD_ARGUMENTS, is_deterministic));
 }
 
 }  // namespace

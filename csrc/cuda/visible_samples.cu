@@ -10,25 +10,18 @@
 namespace realfusion::cuda {
 namespace {
 
-PackedSamples visible_samples(
-    const Tensor& positions, const Tensor& table, const Tensor& w1, const Tensor& b1,
-    const Tensor& w2, const Tensor& b2, const Tensor& w3, const Tensor& b3,
-    std::vector<double> scales, std::vector<int64_t> resolutions,
-    std::vector<int64_t> offsets, int64_t num_features, int64_t num_active_levels,
-    bool is_tiled, bool is_smoothstep, double bound, double blob_density,
-    double blob_radius, const Tensor& t, const Tensor& deltas,
-    const Tensor& ray_indices, const Tensor& ray_offsets, double min_transmittance,
-    std::optional<int64_t> capacity, bool pad_to_capacity) {
+PackedSamples visible_samples(REALFUSION_FIELD_PARAMETERS, const Tensor& t,
+                              const Tensor& deltas, const Tensor& ray_indices,
+                              const Tensor& ray_offsets, double min_transmittance,
+                              std::optional<int64_t> capacity, bool pad_to_capacity) {
   const char* op = "visible_samples";
   check_tensor(op, "positions", positions, {kAny, 3}, ScalarType::Float);
   check_visible_samples(op, positions, t, deltas, ray_indices, ray_offsets, capacity,
                         pad_to_capacity);
   const DeviceGuard guard(positions.get_device_index());
   const cudaStream_t stream = current_stream(positions);
-  const Tensor densities = std::get<0>(
-      radiance_field(positions, table, w1, b1, w2, b2, w3, b3, scales, resolutions,
-                     offsets, num_features, num_active_levels, is_tiled, is_smoothstep,
-                     bound, blob_density, blob_radius, false));
+  const Tensor densities =
+      std::get<0>(radiance_field(REALFUSION_FIELD_ARGUMENTS, false));
   const int64_t num_rays = ray_offsets.size(0) - 1;
   const VisibleRays rays{deltas.const_data_ptr<float>(),
                          ray_offsets.const_data_ptr<int64_t>(), num_rays,
