@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
-import json
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +13,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTokenizer
 
 from realfusion.errors import InputError
-from realfusion.prior_training.autoencoder import (
-    composite_premultiplied,
-    reconstruction_psnr_db,
-    train_autoencoder,
-    training_device,
-)
+from realfusion.prior_training.autoencoder import train_autoencoder, training_device
 from realfusion.prior_training.config import PriorTrainingConfig
 from realfusion.prior_training.dataset import (
     ViewDataset,
-    generate_dataset,
     load_shards,
     write_shards,
 )
@@ -49,29 +40,23 @@ from realfusion.prior_training.initialisation import (
 from realfusion.prior_training.latents import encode_shard, load_latents
 from realfusion.prior_training.model_card import write_model_card
 from realfusion.prior_training.prompt_batches import PromptTokenizer
-from realfusion.prior_training.scoring import Conditions, as_record, score_prior
+from realfusion.prior_training.record import (
+    decoder_record,
+    score_diffusion,
+    shape_record,
+    training_record,
+)
 from realfusion.prior_training.shape_dataset import (
     load_shape_shard,
     write_shape_shards,
 )
-from realfusion.prior_training.shape_estimator import (
-    shape_iou,
-    train_shape_estimator,
-)
+from realfusion.prior_training.shape_estimator import train_shape_estimator
 from realfusion.prior_training.training_state import Progress, TrainingState
 from realfusion.prior_training.vocabulary import build_tokenizer
 from realfusion.prior_training.warm_start import train_encoders
 from realfusion.priors.shape_estimator import (
     SHAPE_ESTIMATOR_FOLDER,
     ShapeEstimator,
-)
-
-_SPLITS = ("held_out_instances", "held_out_families")
-_SCORED: tuple[tuple[str, Conditions], ...] = (
-    (_SPLITS[0], "all"),
-    (_SPLITS[1], "all"),
-    (_SPLITS[0], "without guide"),
-    (_SPLITS[0], "nothing"),
 )
 
 
@@ -114,7 +99,7 @@ def train_prior(
         else:
             copy_prior(initial, prior)
         estimator.save_pretrained(prior / SHAPE_ESTIMATOR_FOLDER, dtype=torch.float16)
-        update_record(prior, {"shape_estimator": _shape_record(config, estimator)})
+        update_record(prior, {"shape_estimator": shape_record(config, estimator)})
     if config.part != "shape-estimator":
         score_diffusion(prior, config, out / "samples.png", report)
     update_record(prior, {"size_mb": round(folder_size_mb(prior), 1)})
@@ -165,16 +150,7 @@ def _train_decoder_alone(
         _train_decoder(config, autoencoder, views, shards, checkpoints, report)
     copy_prior(initial, prior)
     export_autoencoder(prior, autoencoder)
-    settings = config.autoencoder
-    record = {
-        "date": _today(),
-        "objects": views.num_objects,
-        "steps": settings.decoder_steps,
-        "samples": settings.decoder_steps * settings.full_batch_size,
-        "learning_rate": settings.decoder_learning_rate,
-        "hardware": _hardware(training_device(config)),
-    }
-    update_record(prior, {"decoder": record})
+    update_record(prior, {"decoder": decoder_record(config, views)})
 
 
 def _encoded_views(
@@ -224,77 +200,6 @@ def _trained_shape_estimator(
         folder = initial_prior_folder(config.initial_prior)
         initial = initial_shape_estimator(folder)
     return train_shape_estimator(shards, config, checkpoint, report, initial=initial)
-
-
-def _shape_record(
-    config: PriorTrainingConfig, estimator: ShapeEstimator
-) -> dict[str, object]:
-    """What the model card must know about the shape estimator."""
-    settings = config.shape_estimator
-    scores = {
-        f"iou_{split}": round(
-            shape_iou(estimator, split=split, num_objects=config.num_scored_objects), 3
-        )
-        for split in _SPLITS
-    }
-    record = {
-        "date": _today(),
-        "objects": settings.num_objects,
-        "views": 2 * settings.num_objects,
-        "samples": settings.steps * settings.batch_size,
-        "hardware": _hardware(training_device(config)),
-        **scores,
-        **dataclasses.asdict(settings),
-    }
-    document: dict[str, object] = json.loads(json.dumps(record))
-    return document
-
-
-def score_diffusion(
-    prior: Path,
-    config: PriorTrainingConfig,
-    grid_path: Path,
-    report: Progress,
-) -> None:
-    """Scores an exported prior; the scores go into its record."""
-    held_out = generate_dataset(0, config.num_scored_objects, split=_SPLITS[0])
-    images = torch.from_numpy(held_out.images.reshape(-1, *held_out.images.shape[2:]))
-    autoencoder = initial_autoencoder(prior)
-    on_white = composite_premultiplied(images)
-    psnr = reconstruction_psnr_db(autoencoder, on_white)
-    scores: dict[str, object] = {"autoencoder_psnr_db": round(psnr, 2)}
-    runs = [(*each, one_step) for one_step in (False, True) for each in _SCORED]
-    for index, (split, conditions, one_step) in enumerate(runs):
-        scored = score_prior(
-            prior,
-            split=split,
-            num_objects=config.num_scored_objects,
-            num_steps=config.num_scored_steps,
-            conditions=conditions,
-            one_step=one_step,
-            grid_path=grid_path if index == 0 else None,
-        )
-        controls = [] if conditions == "all" else conditions.split()
-        name = "_".join([split, *controls, *["one_step"] * one_step])
-        scores[name] = as_record(scored)
-        report("scores", index + 1, len(runs), {"view_top1": scored.view_top1})
-    update_record(prior, {"scores": scores})
-
-
-def training_record(
-    config: PriorTrainingConfig, views: ViewDataset
-) -> dict[str, object]:
-    """What the model card must know about a training."""
-    return {
-        "date": _today(),
-        "objects": views.num_objects,
-        "views": int(views.images.shape[0] * views.images.shape[1]),
-        "steps": config.denoiser.steps,
-        "samples": config.denoiser.steps * config.denoiser.batch_size,
-        "hardware": _hardware(training_device(config)),
-        "torch": torch.__version__,
-        "configuration": json.loads(json.dumps(dataclasses.asdict(config))),
-    }
 
 
 def _generate_data(
@@ -398,17 +303,6 @@ def num_shards(num_objects: int, objects_per_shard: int) -> int:
             f"({objects_per_shard}), got {num_objects}"
         )
     return count
-
-
-def _today() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{platform.machine()} CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _ignore(stage: str, step: int, total: int, measured: dict[str, float]) -> None:
