@@ -18,7 +18,7 @@ from torch import Tensor
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
 from realfusion.priors.guidance import denoised_from_noise
-from realfusion.priors.sampling import sample_views
+from realfusion.priors.sampling import first_latents, sample_views
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 from realfusion.procedural.objects import generate_object
 from realfusion.procedural.render import ObjectView, random_light, render_views
@@ -30,6 +30,8 @@ the tokens alone, or, as a control, no more than "an object"."""
 _NUM_AZIMUTHS = 8
 _ELEVATION_DEG = 15.0
 _NOISIEST_TIMESTEP = 980
+_IDENTITY_POOL = 32
+"""Objects that the views of one are told from."""
 _ALIKE_DB = 20.0
 """PSNR of two views to one another from which on they look alike: an object with such a
 pair does not tell from where it is seen."""
@@ -58,7 +60,8 @@ class PriorScores:
     copy_psnr_db: float
     copy_mask_iou: float
     identity_top1: float
-    """Share of views nearest to the truth of their own object, at the same view."""
+    """Share of views nearest to the truth of their own object, at the same view, among
+    32 objects (or as many as there are in the last pool)."""
     view_top1: float
     """Share of views nearest to their own of the object's eight true views."""
     view_within_one: float
@@ -100,11 +103,13 @@ def estimate_views(
     *,
     seed: int,
     conditions: Conditions = "all",
+    timestep: int = _NOISIEST_TIMESTEP,
 ) -> Float[Tensor, "views 3 size size"]:
-    """x̂_0 from noise alone, in one step and without guidance.
+    """x̂_0 from the noised guide, or noise alone, in one step and without guidance.
 
-    The mean of what the prior expects to see: where score distillation pulls a view at
-    the highest noise level. Softer than a sample, and nearer to the truth.
+    The mean of what the prior expects to see: where score distillation pulls a view of
+    the guessed body, with which a reconstruction begins. Softer than a sample, and
+    nearer to the truth.
 
     Args:
         prior: A prior with an image encoder.
@@ -112,6 +117,7 @@ def estimate_views(
         cameras: The views.
         seed: Of the noise.
         conditions: What the prior is told of the object.
+        timestep: The noise level.
 
     Returns:
         Images in [0, 1].
@@ -123,16 +129,17 @@ def estimate_views(
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(cameras), 4, size, size, generator=generator)
     noise = noise.to(prior.device)
-    steps = torch.full((len(cameras),), _NOISIEST_TIMESTEP, device=prior.device)
+    steps = torch.full((len(cameras),), timestep, device=prior.device)
+    noisy = first_latents(conditioning, noise, prior.alphas_cumprod[steps])
     predicted = prior.predict_noise(
-        noise,
+        noisy,
         steps,
         conditioning.context,
         conditioning.class_labels,
         conditioning.guide,
     )
     return prior.decode(
-        denoised_from_noise(predicted, noise, prior.alphas_cumprod[steps])
+        denoised_from_noise(predicted, noisy, prior.alphas_cumprod[steps])
     )
 
 
@@ -174,8 +181,17 @@ def score_views(
     apart = apart + torch.diag(torch.full((_NUM_AZIMUTHS,), torch.inf))
     is_distinct = apart.amin(dim=(1, 2)) > 10 ** (-0.1 * _ALIKE_DB)
     of_distinct = (offset == 0)[is_distinct].float().mean()
-    between = _squared_distances(generated[:, None], truth[None])
-    is_own = between.argmin(dim=1) == torch.arange(len(truth))[:, None]
+    is_own = torch.cat(
+        [
+            _squared_distances(views[:, None], pool[None]).argmin(dim=1)
+            == torch.arange(len(pool))[:, None]
+            for views, pool in zip(
+                generated.split(_IDENTITY_POOL),
+                truth.split(_IDENTITY_POOL),
+                strict=True,
+            )
+        ]
+    )
     return PriorScores(
         num_objects=len(truth),
         guidance_scale=guidance_scale,

@@ -12,7 +12,9 @@ from torch import Tensor
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
 from realfusion.priors.guidance import add_noise, denoised_from_noise
+from realfusion.priors.protocol import Conditioning
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
+from realfusion.priors.view_guide import guessed_latents
 
 
 @torch.no_grad()
@@ -30,7 +32,8 @@ def sample_views(
     """DDIM sampling (Song et al. 2021, Eq. 12 with σ = 0), conditioned on the view.
 
     Noise levels are spaced from the last one down ("trailing", Lin et al. 2023, Tab. 2)
-    and the last step ends at x̂_0, as diffusers' DDIMScheduler has it.
+    and the last step ends at x̂_0, as diffusers' DDIMScheduler has it. A guided prior
+    begins with what it is shown, see `first_latents`.
 
     Args:
         prior: The prior; a token that the prompt needs must be set.
@@ -60,7 +63,10 @@ def sample_views(
         device=generator.device,
     )
     latents = latents.to(prior.device).expand(count, -1, -1, -1)
-    for now, after in _schedule(prior.num_train_timesteps, num_steps):
+    levels = _schedule(prior.num_train_timesteps, num_steps)
+    first = torch.full((count,), levels[0][0], device=prior.device)
+    latents = first_latents(conditioning, latents, prior.alphas_cumprod[first])
+    for now, after in levels:
         timesteps = torch.full((count,), now, device=prior.device)
         noise = prior.guided_noise(
             latents,
@@ -74,6 +80,32 @@ def sample_views(
             timesteps = torch.full((count,), after, device=prior.device)
             latents = add_noise(latents, noise, prior.alphas_cumprod[timesteps])
     return prior.decode(latents)
+
+
+def first_latents(
+    conditioning: Conditioning,
+    noise: Float[Tensor, "batch channels height width"],
+    alphas_cumprod: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch channels height width"]:
+    """The noisy latents that sampling begins with.
+
+    Stable Diffusion's schedule never ends in noise alone: 7 % of the clean latents are
+    left (Lin et al. 2023), and a denoiser hears them. Noise alone tells it that the
+    picture is neither light nor dark, of no colour and nowhere, and draws every object
+    towards the mean of all (the signal-leak bias of Everaert et al. 2024). Where there
+    is a guide, what it shows shines through the noise instead.
+
+    Args:
+        conditioning: Of the views.
+        noise: Of unit variance.
+        alphas_cumprod: ᾱ of the first noise level.
+
+    Returns:
+        The noised guide, or without a guide the noise.
+    """
+    if conditioning.guide is None:
+        return noise
+    return add_noise(guessed_latents(conditioning.guide), noise, alphas_cumprod)
 
 
 def _schedule(num_train_timesteps: int, num_steps: int) -> list[tuple[int, int]]:

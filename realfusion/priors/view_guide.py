@@ -184,6 +184,13 @@ def guide_latents(
     return torch.cat([opacity.to(latents), latents], dim=1)
 
 
+def guessed_latents(
+    guide: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch latent_channels height width"]:
+    """The latents of a guide: what its views are guessed to be."""
+    return guide[:, NUM_OPACITY_CHANNELS:]
+
+
 def guided_input(
     noisy: Float[Tensor, "batch latent_channels height width"],
     guide: Float[Tensor, "batch guide_channels height width"] | None,

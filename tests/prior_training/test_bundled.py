@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import realfusion.priors
+from realfusion.prior_training import scoring
 from realfusion.prior_training.export import folder_size_mb
 from realfusion.prior_training.scoring import (
     held_out_views,
@@ -89,3 +90,18 @@ def test_the_guide_makes_estimates_follow_the_view() -> None:
     assert guided.view_top1 > 0.4 > 0.3 > unguided.view_top1
     assert guided.psnr_db > unguided.psnr_db + 0.5
     assert guided.mask_iou > guided.copy_mask_iou
+
+
+def test_what_the_guide_shows_under_the_noise_keeps_objects_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def estimates() -> scoring.PriorScores:
+        return score_prior(
+            FOLDER, split="held_out_families", num_objects=12, one_step=True
+        )
+
+    shown = estimates()
+    monkeypatch.setattr(scoring, "first_latents", lambda _, noise, __: noise)
+    from_noise_alone = estimates()
+    assert shown.identity_top1 > from_noise_alone.identity_top1
+    assert shown.psnr_db > from_noise_alone.psnr_db

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from realfusion.prior_training import scoring
 from realfusion.prior_training.scoring import (
     as_record,
     held_out_views,
@@ -34,6 +35,18 @@ def test_other_objects_do_not_score_as_the_own_one() -> None:
     views = held_out_views("held_out_families", 3, size=32)
     shuffled = score_views(views.truth.roll(1, 0), views.truth, guidance_scale=1.0)
     assert shuffled.identity_top1 == 0
+
+
+def test_objects_are_told_from_those_of_their_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scoring, "_IDENTITY_POOL", 2)
+    views = held_out_views("held_out_families", 3, size=32)
+    truth = views.truth[[0, 1, 0]]  # the last is in a pool of its own
+    scores = score_views(truth[[0, 1, 1]], truth, guidance_scale=1.0)
+    assert scores.identity_top1 == 1
+    shuffled = score_views(truth[[1, 0, 0]], truth, guidance_scale=1.0)
+    assert shuffled.identity_top1 == pytest.approx(1 / 3)
 
 
 def test_views_are_told_apart_only_where_they_differ() -> None:

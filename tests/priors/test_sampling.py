@@ -7,7 +7,8 @@ import torch
 
 from realfusion.cameras.camera import Camera
 from realfusion.priors.config import Prompt
-from realfusion.priors.sampling import _schedule, sample_views
+from realfusion.priors.guidance import add_noise
+from realfusion.priors.sampling import _schedule, first_latents, sample_views
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
 
 WORDS = Prompt(subject="a duck")
@@ -98,3 +99,17 @@ def test_own_noise_a_view(prior: StableDiffusionPrior) -> None:
     )
     torch.testing.assert_close(shared[0], shared[1])
     assert not torch.equal(own[0], own[1])
+
+
+def test_a_guide_shines_through_the_first_noise(prior: StableDiffusionPrior) -> None:
+    conditioning = prior.condition(WORDS, CAMERAS)
+    generator = torch.Generator().manual_seed(0)
+    noise, shown = torch.randn(2, 2, 4, 8, 8, generator=generator).unbind()
+    alphas_cumprod = torch.tensor([0.005, 0.02])
+    assert torch.equal(first_latents(conditioning, noise, alphas_cumprod), noise)
+    opacity = torch.ones(2, 1, 8, 8)
+    guided = dataclasses.replace(conditioning, guide=torch.cat([opacity, shown], dim=1))
+    torch.testing.assert_close(
+        first_latents(guided, noise, alphas_cumprod),
+        add_noise(shown, noise, alphas_cumprod),
+    )
