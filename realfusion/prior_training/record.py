@@ -19,18 +19,32 @@ from realfusion.prior_training.config import PriorTrainingConfig
 from realfusion.prior_training.dataset import ViewDataset, generate_dataset
 from realfusion.prior_training.export import update_record
 from realfusion.prior_training.initialisation import initial_autoencoder
-from realfusion.prior_training.scoring import Conditions, as_record, score_prior
+from realfusion.prior_training.scoring import (
+    DISTILLED_TIMESTEP,
+    NOISIEST_TIMESTEP,
+    Conditions,
+    as_record,
+    score_prior,
+)
 from realfusion.prior_training.shape_estimator import shape_iou
 from realfusion.prior_training.training_state import Progress
 from realfusion.priors.shape_estimator import ShapeEstimator
 
 _SPLITS = ("held_out_instances", "held_out_families")
-_SCORED: tuple[tuple[str, Conditions], ...] = (
-    (_SPLITS[0], "all"),
-    (_SPLITS[1], "all"),
-    (_SPLITS[0], "without guide"),
-    (_SPLITS[0], "nothing"),
+_SCORED: tuple[tuple[str, Conditions, int | None], ...] = (
+    (_SPLITS[0], "all", None),
+    (_SPLITS[1], "all", None),
+    (_SPLITS[0], "without guide", None),
+    (_SPLITS[0], "nothing", None),
+    (_SPLITS[0], "all", NOISIEST_TIMESTEP),
+    (_SPLITS[1], "all", NOISIEST_TIMESTEP),
+    (_SPLITS[0], "without guide", NOISIEST_TIMESTEP),
+    (_SPLITS[0], "nothing", NOISIEST_TIMESTEP),
+    (_SPLITS[0], "all", DISTILLED_TIMESTEP),
+    (_SPLITS[1], "all", DISTILLED_TIMESTEP),
 )
+"""What is scored: objects, conditions, and the noise level of estimates; None for
+samples."""
 
 
 def training_record(
@@ -101,21 +115,20 @@ def score_diffusion(
     on_white = composite_premultiplied(images)
     psnr = reconstruction_psnr_db(autoencoder, on_white)
     scores: dict[str, object] = {"autoencoder_psnr_db": round(psnr, 2)}
-    runs = [(*each, one_step) for one_step in (False, True) for each in _SCORED]
-    for index, (split, conditions, one_step) in enumerate(runs):
+    for index, (split, conditions, timestep) in enumerate(_SCORED):
         scored = score_prior(
             prior,
             split=split,
             num_objects=config.num_scored_objects,
             num_steps=config.num_scored_steps,
             conditions=conditions,
-            one_step=one_step,
+            timestep=timestep,
             grid_path=grid_path if index == 0 else None,
         )
         controls = [] if conditions == "all" else conditions.split()
-        name = "_".join([split, *controls, *["one_step"] * one_step])
-        scores[name] = as_record(scored)
-        report("scores", index + 1, len(runs), {"view_top1": scored.view_top1})
+        level = [] if timestep is None else [f"at_{timestep}"]
+        scores["_".join([split, *controls, *level])] = as_record(scored)
+        report("scores", index + 1, len(_SCORED), {"view_top1": scored.view_top1})
     update_record(prior, {"scores": scores})
 
 

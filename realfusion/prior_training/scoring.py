@@ -29,7 +29,9 @@ the tokens alone, or, as a control, no more than "an object"."""
 
 _NUM_AZIMUTHS = 8
 _ELEVATION_DEG = 15.0
-_NOISIEST_TIMESTEP = 980
+NOISIEST_TIMESTEP = 980
+DISTILLED_TIMESTEP = 700
+"""In the midst of the noise that `fast` and `default` distil from at first."""
 _IDENTITY_POOL = 32
 """Objects that the views of one are told from."""
 _ALIKE_DB = 20.0
@@ -103,7 +105,7 @@ def estimate_views(
     *,
     seed: int,
     conditions: Conditions = "all",
-    timestep: int = _NOISIEST_TIMESTEP,
+    timestep: int = NOISIEST_TIMESTEP,
 ) -> Float[Tensor, "views 3 size size"]:
     """x̂_0 from the noised guide, or noise alone, in one step and without guidance.
 
@@ -216,7 +218,7 @@ def score_prior(
     guidance_scale: float = 3.0,
     num_steps: int = 12,
     conditions: Conditions = "all",
-    one_step: bool = False,
+    timestep: int | None = None,
     grid_path: Path | None = None,
 ) -> PriorScores:
     """Scores an exported prior on held-out objects.
@@ -228,7 +230,7 @@ def score_prior(
         guidance_scale: Of the sampling.
         num_steps: DDIM steps.
         conditions: What the prior is told of the objects.
-        one_step: Score :func:`estimate_views` instead of samples.
+        timestep: Score :func:`estimate_views` at this noise level; None for samples.
         grid_path: Where to write a picture of the first objects: reference, eight
             generated views, and the truth below them.
 
@@ -237,17 +239,18 @@ def score_prior(
     """
     prior = StableDiffusionPrior.from_pretrained(folder)
     views = held_out_views(split, num_objects, size=prior.image_size)
-    if one_step:
+    if timestep is not None:
         guidance_scale = 1.0
     painted_views = []
     for index, reference in enumerate(views.references):
-        if one_step:
+        if timestep is not None:
             painted = estimate_views(
                 prior,
                 reference,
                 orbit_cameras(),
                 seed=index,
                 conditions=conditions,
+                timestep=timestep,
             )
         else:
             painted = sample_views(

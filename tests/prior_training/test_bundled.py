@@ -82,7 +82,7 @@ def test_the_guide_makes_estimates_follow_the_view() -> None:
             split="held_out_instances",
             num_objects=12,
             conditions=conditions,
-            one_step=True,
+            timestep=scoring.NOISIEST_TIMESTEP,
         )
         for conditions in ("all", "without guide")
     }
@@ -95,12 +95,13 @@ def test_the_guide_makes_estimates_follow_the_view() -> None:
 def test_what_the_guide_shows_under_the_noise_keeps_objects_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def estimates() -> scoring.PriorScores:
+    def estimates(timestep: int = scoring.NOISIEST_TIMESTEP) -> scoring.PriorScores:
         return score_prior(
-            FOLDER, split="held_out_families", num_objects=12, one_step=True
+            FOLDER, split="held_out_families", num_objects=12, timestep=timestep
         )
 
     shown = estimates()
+    assert estimates(scoring.DISTILLED_TIMESTEP).mask_iou > shown.mask_iou
     monkeypatch.setattr(scoring, "first_latents", lambda _, noise, __: noise)
     from_noise_alone = estimates()
     assert shown.identity_top1 > from_noise_alone.identity_top1

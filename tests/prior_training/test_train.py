@@ -77,7 +77,7 @@ def test_the_card_and_the_record_tell_the_training(
     assert record["configuration"]["seed"] == 0
     for name in (
         "held_out_families",
-        "held_out_instances_one_step",
+        "held_out_instances_at_980",
         "held_out_instances_without_guide",
     ):
         assert record["scores"][name]["num_objects"] == 1
