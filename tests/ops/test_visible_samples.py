@@ -73,13 +73,11 @@ def keep(scene: Scene, **options: object) -> RaySamples:
     return visible_samples(scene.samples, **scene.field, **options)
 
 
-def in_turn(
-    scene: Scene, *, with_normals: bool, **options: object
-) -> tuple[RaySamples, FieldSamples]:
+def in_turn(scene: Scene, *, with_normals: bool) -> tuple[RaySamples, FieldSamples]:
     """What `visible_field` does at once: keep, then ask the field."""
     kept = visible_samples(scene.samples, **scene.field)
-    field = scene.field | options
-    return kept, radiance_field(kept.positions, **field, with_normals=with_normals)
+    values = radiance_field(kept.positions, **scene.field, with_normals=with_normals)
+    return kept, values
 
 
 def outputs_of(values: FieldSamples) -> list[Tensor]:
