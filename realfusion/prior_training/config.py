@@ -86,8 +86,10 @@ class DenoiserConfig:
     """Share of samples described by words instead of image tokens."""
     high_noise_share: float = 0.75
     """Share of samples whose timestep is drawn from 450 to 999 alone."""
-    snr_clip: float = 5.0
+    snr_clip: float = 2.5
     """Clip of the loss weight, 1 + signal-to-noise ratio, on the clean latents."""
+    large_error: float = 0.1
+    """Error of a clean latent pixel beyond which it counts by its size, not squared."""
     ema_decay: float = 0.998
     """Decay of the exported average of the weights, a step."""
 

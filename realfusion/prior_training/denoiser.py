@@ -111,17 +111,36 @@ def denoising_loss(
     predicted: Float[Tensor, "batch channels height width"],
     velocity: Float[Tensor, "batch channels height width"],
     alphas_cumprod: Float[Tensor, " batch"],
+    *,
     snr_clip: float,
+    large_error: float,
 ) -> Float[Tensor, ""]:
-    """Squared error of v (Salimans & Ho 2022), its weight clipped as in min-SNR.
+    """How far the clean latents are missed: a Charbonnier loss with a clipped weight.
 
-    The error of v is that of x̂_0 times 1 + SNR, which is clipped: where there is
-    nothing but noise the clean latents count fully. With ε as the target they would
-    count SNR, next to nothing, just where identity and view are decided.
+    The mean of squares is least at the mean of what may be: fog where an outline may
+    or may not reach. The mean of distances is least at a median, one or the other
+    (Charbonnier et al. 1994, "Two deterministic half-quadratic regularization
+    algorithms"). So each latent pixel counts by the distance beyond `large_error`, and
+    quadratically below it.
+
+    The weight is that of v as a target (Salimans & Ho 2022), 1 + SNR, clipped as in
+    min-SNR: where there is nothing but noise the clean latents count fully. With ε as
+    the target they would count SNR, next to nothing, just where identity and view are
+    decided.
+
+    Args:
+        predicted: The velocity that the denoiser predicts.
+        velocity: The true one.
+        alphas_cumprod: ᾱ of the noise levels.
+        snr_clip: The largest weight.
+        large_error: Root mean square over the channels.
     """
-    error = (predicted - velocity).square().mean((1, 2, 3))
-    weight = 1 / (1 - alphas_cumprod)
-    return (error * weight.clamp(max=snr_clip) / weight).mean()
+    noise_share = 1 - alphas_cumprod
+    # An error of v is one of x̂_0 divided by sqrt(1 - ᾱ).
+    squared = (predicted - velocity).square().mean(1) * noise_share[:, None, None]
+    distance = (squared + large_error**2).sqrt() - large_error
+    weight = (1 / noise_share).clamp(max=snr_clip)
+    return (weight * distance.mean((1, 2))).mean()
 
 
 def random_timesteps(
@@ -257,6 +276,10 @@ def _losses(
         auxiliary = model.encoders.auxiliary_loss(states, tokens, batch, targets)
     velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
     loss = denoising_loss(
-        predicted.float(), velocity, alphas_cumprod, config.denoiser.snr_clip
+        predicted.float(),
+        velocity,
+        alphas_cumprod,
+        snr_clip=config.denoiser.snr_clip,
+        large_error=config.denoiser.large_error,
     )
     return loss, auxiliary

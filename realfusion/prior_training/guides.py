@@ -22,7 +22,6 @@ from realfusion.priors.view_guide import GUIDE_PIXELS, BodyPictures, guide_laten
 from realfusion.procedural.views import REFERENCE_VIEW
 
 GUIDES_FILE = "guides.npy"
-_ELEVATION_ERROR_DEG = 4.0
 _ENCODED_AT_ONCE = 64
 
 
@@ -30,22 +29,21 @@ def body_pictures(
     views: ViewDataset,
     index: int,
     estimator: ShapeEstimator,
-    elevation_error_deg: float,
 ) -> Float[Tensor, "num_views 4 height width"]:
     """The body guessed from an object's reference view, seen from all its cameras.
+
+    The elevations are the true ones. A photo's is known less well, but an error of it
+    tilts the guess and all that is painted from it alike.
 
     Args:
         views: The objects.
         index: Which object.
         estimator: Guesses the body.
-        elevation_error_deg: The reference camera is taken to stand so much higher than
-            it does: nobody knows a photo's elevation exactly.
     """
     device = next(estimator.parameters()).device
     cameras = views.cameras[index]
-    reference = cameras[REFERENCE_VIEW]
-    turn = np.array([-reference[0], elevation_error_deg, 0, 0], np.float32)
-    placed = [_camera(values + turn) for values in cameras]
+    ahead_deg = float(cameras[REFERENCE_VIEW, 0])
+    placed = [_camera(values, ahead_deg=ahead_deg) for values in cameras]
     photo = torch.from_numpy(np.array(views.images[index, REFERENCE_VIEW]))
     photo = photo.permute(2, 0, 1).to(device).float() / 255
     body = EstimatedBody(photo, placed[REFERENCE_VIEW], estimator)
@@ -59,7 +57,6 @@ def guide_views(
     estimator: ShapeEstimator,
     views: ViewDataset,
     *,
-    seed: int,
     mixed_precision: bool,
 ) -> NDArray[np.float16]:
     """Guides of all views.
@@ -68,14 +65,12 @@ def guide_views(
         autoencoder: The trained autoencoder.
         estimator: The trained shape estimator.
         views: The objects; their reference views are what the bodies are guessed from.
-        seed: Of the errors in the elevations.
         mixed_precision: Encode in bfloat16.
 
     Returns:
         ``[num_objects, num_views, 5, size / 4, size / 4]``.
     """
     device = next(autoencoder.parameters()).device
-    rng = np.random.default_rng([31, seed])
     size = views.images.shape[2]
 
     def encode(images: Tensor) -> Tensor:
@@ -87,8 +82,7 @@ def guide_views(
 
     guides = []
     for index in range(views.num_objects):
-        error = float(np.clip(rng.normal(0, _ELEVATION_ERROR_DEG), -9, 9))
-        pictures = body_pictures(views, index, estimator, error)
+        pictures = body_pictures(views, index, estimator)
         guides.append(guide_latents(pictures, encode, size).half().cpu().numpy())
     return np.stack(guides)
 
@@ -98,7 +92,6 @@ def write_guides(
     estimator: ShapeEstimator,
     shard: Path,
     *,
-    seed: int,
     mixed_precision: bool,
 ) -> None:
     """Writes a shard's guides unless they are there."""
@@ -109,7 +102,6 @@ def write_guides(
         autoencoder,
         estimator,
         load_shards([shard]),
-        seed=seed,
         mixed_precision=mixed_precision,
     )
     scratch = shard / "guides.partial.npy"
@@ -122,11 +114,12 @@ def load_guides(shards: list[Path]) -> NDArray[np.float16]:
     return np.concatenate([np.load(shard / GUIDES_FILE) for shard in shards])
 
 
-def _camera(values: NDArray[np.float32]) -> Camera:
+def _camera(values: NDArray[np.float32], *, ahead_deg: float) -> Camera:
+    """A camera of the data, azimuths counted from `ahead_deg` on."""
     azimuth, elevation, radius, fov = (float(value) for value in values)
     return Camera(
-        azimuth_deg=azimuth,
-        elevation_deg=min(elevation, 90.0),
+        azimuth_deg=azimuth - ahead_deg,
+        elevation_deg=elevation,
         radius=radius,
         fov_y_deg=fov,
     )

@@ -126,7 +126,6 @@ def _train_diffusion(
                 autoencoder,
                 estimator,
                 shard,
-                seed=config.seed + index,
                 mixed_precision=config.mixed_precision,
             )
             report("guides", index + 1, len(shards), {})

@@ -36,7 +36,7 @@ def test_the_schedule_is_stable_diffusions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("alpha_cumprod", "weight"), [(0.01, 1 / 0.99), (0.5, 2.0), (0.99, 5.0)]
+    ("alpha_cumprod", "weight"), [(0.01, 1 / 0.99), (0.5, 2.0), (0.99, 2.5)]
 )
 def test_an_error_of_the_clean_latents_counts_one_plus_snr_at_most_the_clip(
     alpha_cumprod: float, weight: float
@@ -44,11 +44,39 @@ def test_an_error_of_the_clean_latents_counts_one_plus_snr_at_most_the_clip(
     clean, noise = torch.randn(2, 1, 4, 2, 2).unbind()
     signal, spread = alpha_cumprod**0.5, (1 - alpha_cumprod) ** 0.5
     noisy = signal * clean + spread * noise
-    wrong = clean + 0.1
+    wrong = clean + 0.3
     predicted = (signal * noisy - wrong) / spread
     velocity = signal * noise - spread * clean
-    loss = denoising_loss(predicted, velocity, torch.tensor([alpha_cumprod]), 5.0)
-    assert loss.item() == pytest.approx(weight * 0.1**2, rel=1e-3)
+    loss = denoising_loss(
+        predicted,
+        velocity,
+        torch.tensor([alpha_cumprod]),
+        snr_clip=2.5,
+        large_error=0.4,
+    )
+    assert loss.item() == pytest.approx(weight * (0.5 - 0.4), rel=1e-3)
+
+
+@pytest.mark.parametrize(("large_error", "best"), [(1e-3, 1.0), (10.0, 0.6)])
+def test_large_errors_draw_the_likelier_picture_and_small_ones_the_mean(
+    large_error: float, best: float
+) -> None:
+    """Six of ten pictures have 1 where the others have 0."""
+    pictures = torch.tensor([1.0] * 6 + [0.0] * 4)[:, None, None, None]
+    velocity = pictures.expand(-1, 4, 2, 2)
+    alphas_cumprod = torch.zeros(10)
+    guesses = torch.linspace(0, 1, 11)
+    losses = [
+        denoising_loss(
+            torch.full_like(velocity, guess.item()),
+            velocity,
+            alphas_cumprod,
+            snr_clip=2.5,
+            large_error=large_error,
+        )
+        for guess in guesses
+    ]
+    assert guesses[torch.stack(losses).argmin()].item() == pytest.approx(best)
 
 
 def test_the_prior_reads_velocities_as_the_training_means_them() -> None:
