@@ -20,6 +20,7 @@ from realfusion.priors.config import Prompt
 from realfusion.priors.guidance import denoised_from_noise
 from realfusion.priors.sampling import first_latents, sample_views
 from realfusion.priors.stable_diffusion import StableDiffusionPrior
+from realfusion.priors.view_guide import guessed_latents
 from realfusion.procedural.objects import generate_object
 from realfusion.procedural.render import ObjectView, random_light, render_views
 
@@ -145,6 +146,29 @@ def estimate_views(
     )
 
 
+@torch.no_grad()
+def guessed_views(
+    prior: StableDiffusionPrior, reference: Float[Tensor, "4 size size"]
+) -> Float[Tensor, "8 3 size size"]:
+    """What guides the estimates: pictures of the body that is guessed from the image.
+
+    Args:
+        prior: A guided prior with an image encoder.
+        reference: RGBA, straight alpha, in [0, 1]; its camera has azimuth 0.
+
+    Returns:
+        The guides, decoded, from `orbit_cameras`; in [0, 1].
+
+    Raises:
+        ValueError: If the prior has no guide.
+    """
+    prompt = _object_prompt(prior, reference, "all")
+    guide = prior.condition(prompt, orbit_cameras()).guide
+    if guide is None:
+        raise ValueError("guesses must be of a guided prior, got one without a guide")
+    return prior.decode(guessed_latents(guide))
+
+
 def _object_prompt(
     prior: StableDiffusionPrior, reference: Tensor, conditions: Conditions
 ) -> Prompt:
@@ -215,6 +239,7 @@ def score_prior(
     *,
     split: str,
     num_objects: int,
+    first_seed: int = 0,
     guidance_scale: float = 3.0,
     num_steps: int = 12,
     conditions: Conditions = "all",
@@ -227,6 +252,7 @@ def score_prior(
         folder: The exported prior.
         split: ``"held_out_instances"`` or ``"held_out_families"``.
         num_objects: How many objects.
+        first_seed: Number of the first one within its split.
         guidance_scale: Of the sampling.
         num_steps: DDIM steps.
         conditions: What the prior is told of the objects.
@@ -238,7 +264,9 @@ def score_prior(
         The scores.
     """
     prior = StableDiffusionPrior.from_pretrained(folder)
-    views = held_out_views(split, num_objects, size=prior.image_size)
+    views = held_out_views(
+        split, num_objects, size=prior.image_size, first_seed=first_seed
+    )
     if timestep is not None:
         guidance_scale = 1.0
     painted_views = []

@@ -1,0 +1,43 @@
+"""The table of what a prior paints of objects that it never saw."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import prior_scores
+
+
+def test_the_bundled_prior_has_a_row_for_all_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prior_scores", "--objects", "2"])
+    assert prior_scores.main() == 0
+    printed = capsys.readouterr().out.splitlines()
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in printed
+        if line.startswith("| new")
+    ]
+    assert len(rows) == 2 * (len(prior_scores.ESTIMATES) + 2)
+    assert all(len(row) == len(prior_scores.COLUMNS) for row in rows)
+    for name in prior_scores.SPLITS.values():
+        psnr = {row[1]: float(row[2]) for row in rows if row[0] == name}
+        told = psnr["estimate, t = 980"]
+        assert told > psnr['estimate, t = 980, told "an object" alone'] + 1
+        assert psnr["the guessed body"] > psnr["a copy of the image"]
+    assert any(line.startswith("- autoencoder, new families:") for line in printed)
+
+
+def test_a_folder_without_a_prior_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prior_scores", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        prior_scores.main()
+    assert stopped.value.code == 2
+    assert "PRIOR must be a prior" in capsys.readouterr().err
