@@ -5,7 +5,7 @@
 Size, time of a sample, the autoencoder, then how well views of held-out objects are
 painted from one image of each: estimates in one step, the picture of the guessed body
 that guides them, samples if asked for, and what repeating the image would get. PRIOR is
-`bundled` or a folder that `realfusion train-prior` exported. One core takes about six
+`bundled` or a folder that `realfusion train-prior` exported. One core takes about eight
 minutes for 128 objects a split.
 """
 
@@ -138,6 +138,8 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--samples", action="store_true", help="some minutes more")
     arguments = parser.parse_args()
+    if arguments.objects < 1:
+        parser.error(f"--objects must be at least 1, got {arguments.objects}")
     try:
         folder = initial_prior_folder(arguments.prior)
     except InputError as error:

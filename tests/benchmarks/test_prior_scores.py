@@ -31,13 +31,17 @@ def test_the_bundled_prior_has_a_row_for_all_that_is_asked(
     assert any(line.startswith("- autoencoder, new families:") for line in printed)
 
 
-def test_a_folder_without_a_prior_is_refused(
+def test_what_cannot_be_scored_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["prior_scores", str(tmp_path)])
-    with pytest.raises(SystemExit) as stopped:
-        prior_scores.main()
-    assert stopped.value.code == 2
-    assert "PRIOR must be a prior" in capsys.readouterr().err
+    for arguments, said in (
+        ([str(tmp_path)], "PRIOR must be a prior"),
+        (["--objects", "0"], "--objects must be at least 1, got 0"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["prior_scores", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            prior_scores.main()
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
