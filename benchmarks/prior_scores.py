@@ -142,9 +142,9 @@ def main() -> int:
         parser.error(f"--objects must be at least 1, got {arguments.objects}")
     try:
         folder = initial_prior_folder(arguments.prior)
+        prior = StableDiffusionPrior.from_pretrained(folder)
     except InputError as error:
         parser.error(str(error).replace("`initial_prior`", "PRIOR"))
-    prior = StableDiffusionPrior.from_pretrained(folder)
     views = {
         split: held_out_views(
             split,

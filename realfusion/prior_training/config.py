@@ -100,8 +100,10 @@ class ShapeEstimatorTrainingConfig:
 
     num_objects: int = 50_000
     """Objects to generate, with two views of each."""
-    widths: tuple[int, int, int] = (64, 80, 96)
+    widths: tuple[int, int, int] = (64, 80, 192)
     """Channels at half, quarter and eighth of the resolution."""
+    num_attentions: int = 2
+    """Self-attention layers at an eighth of the resolution."""
     steps: int = 7_000
     """Optimiser steps."""
     batch_size: int = 48

@@ -54,9 +54,7 @@ def export_prior(
         part.to(dtype)
         _forget_origin(scratch / name / "config.json")
     export_autoencoder(scratch, autoencoder)
-    conditions.image_encoder.save_pretrained(
-        scratch / "image_encoder", dtype=torch.float16
-    )
+    conditions.image_encoder.save_pretrained(scratch / "image_encoder")
     shutil.copytree(tokenizer, scratch / "tokenizer")
     build_scheduler().save_pretrained(scratch / "scheduler")
     _write_metadata(scratch, config, record)

@@ -36,6 +36,15 @@ _VISIBLE = 0.02  # alpha from which a pixel counts
 _WHOLE = 0.9  # alpha from which its centre is surely covered
 
 
+def trained_shape(config: PriorTrainingConfig) -> ShapeEstimatorConfig:
+    """The shape of the network that a configuration trains."""
+    return ShapeEstimatorConfig(
+        widths=config.shape_estimator.widths,
+        num_attentions=config.shape_estimator.num_attentions,
+        image_size=config.data.image_size,
+    )
+
+
 def train_shape_estimator(
     shards: Sequence[ObjectBodies],
     config: PriorTrainingConfig,
@@ -58,10 +67,9 @@ def train_shape_estimator(
     """
     device, settings = training_device(config), config.shape_estimator
     torch.manual_seed(config.seed)
-    shape = ShapeEstimatorConfig(
-        widths=settings.widths, image_size=config.data.image_size
-    )
-    model = ShapeEstimator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = ShapeEstimator(trained_shape(config)).to(
+        device, memory_format=torch.channels_last
+    )  # type: ignore[call-overload]
     if initial is not None:
         model.load_state_dict(initial.state_dict())
     rate = settings.learning_rate

@@ -50,7 +50,10 @@ from realfusion.prior_training.shape_dataset import (
     load_shape_shard,
     write_shape_shards,
 )
-from realfusion.prior_training.shape_estimator import train_shape_estimator
+from realfusion.prior_training.shape_estimator import (
+    train_shape_estimator,
+    trained_shape,
+)
 from realfusion.prior_training.training_state import Progress, TrainingState
 from realfusion.prior_training.vocabulary import build_tokenizer
 from realfusion.prior_training.warm_start import train_encoders
@@ -98,7 +101,7 @@ def train_prior(
             _train_diffusion(config, estimator, prior, out, report)
         else:
             copy_prior(initial, prior)
-        estimator.save_pretrained(prior / SHAPE_ESTIMATOR_FOLDER, dtype=torch.float16)
+        estimator.save_pretrained(prior / SHAPE_ESTIMATOR_FOLDER)
         update_record(prior, {"shape_estimator": shape_record(config, estimator)})
     if config.part != "shape-estimator":
         score_diffusion(prior, config, out / "samples.png", report)
@@ -181,6 +184,7 @@ def _trained_shape_estimator(
     config: PriorTrainingConfig, out: Path, report: Progress
 ) -> ShapeEstimator:
     """The network that guesses a body."""
+    initial = _initial_shape_estimator(config)
     settings, per_shard = config.shape_estimator, config.data.objects_per_shard
     count = num_shards(settings.num_objects, per_shard)
     shards = []
@@ -194,11 +198,22 @@ def _trained_shape_estimator(
         shards.append(load_shape_shard(path))
         report("bodies", index + 1, count, {})
     checkpoint = out / "checkpoints" / "shape_estimator"
-    initial = None
-    if config.initial_prior is not None:
-        folder = initial_prior_folder(config.initial_prior)
-        initial = initial_shape_estimator(folder)
     return train_shape_estimator(shards, config, checkpoint, report, initial=initial)
+
+
+def _initial_shape_estimator(config: PriorTrainingConfig) -> ShapeEstimator | None:
+    """What to start the estimator from instead of random weights."""
+    if config.initial_prior is None:
+        return None
+    initial = initial_shape_estimator(initial_prior_folder(config.initial_prior))
+    wanted = trained_shape(config)
+    if initial.config != wanted:
+        raise InputError(
+            f"the shape estimator of `initial_prior` must have the configuration's "
+            f"shape, got {initial.config} for {wanted}; set `shape_estimator.widths` "
+            f"and `shape_estimator.num_attentions`"
+        )
+    return initial
 
 
 def _generate_data(

@@ -17,6 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from realfusion.priors.compact_weights import load_compact, save_compact
+
 _CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"
 
@@ -168,16 +170,12 @@ class ImageTokenEncoder(nn.Module):
         )
         return split.permute(0, 2, 4, 1, 3, 5).reshape(batch, across**2, -1)
 
-    def save_pretrained(self, folder: Path, *, dtype: torch.dtype) -> None:
-        """Writes ``config.json`` and ``model.safetensors``."""
-        from safetensors.torch import save_file
-
+    def save_pretrained(self, folder: Path) -> None:
+        """Writes ``config.json`` and ``model.safetensors`` (a byte a weight)."""
         folder.mkdir(parents=True, exist_ok=True)
         document = json.dumps(asdict(self.config), indent=2)
         (folder / _CONFIG_FILE).write_text(document + "\n")
-        weights = {k: v.detach().cpu().to(dtype) for k, v in self.state_dict().items()}
-        contiguous = {k: v.contiguous().clone() for k, v in weights.items()}
-        save_file(contiguous, folder / _WEIGHTS_FILE)
+        save_compact(self.state_dict(), folder / _WEIGHTS_FILE)
 
 
 def load_image_encoder(folder: Path) -> ImageTokenEncoder:
@@ -192,9 +190,7 @@ def load_image_encoder(folder: Path) -> ImageTokenEncoder:
     Raises:
         OSError: If a file is missing.
     """
-    from safetensors.torch import load_file
-
     document = json.loads((folder / _CONFIG_FILE).read_text())
     encoder = ImageTokenEncoder(ImageTokenEncoderConfig(**document))
-    encoder.load_state_dict(load_file(folder / _WEIGHTS_FILE))
+    encoder.load_state_dict(load_compact(folder / _WEIGHTS_FILE))
     return encoder.float().eval().requires_grad_(False)

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from realfusion.priors.compact_weights import load_compact, save_compact
 from realfusion.priors.model_files import BUNDLED_FOLDER
 
 SHAPE_ESTIMATOR_FOLDER = "shape_estimator"
@@ -49,6 +50,8 @@ class ShapeEstimatorConfig:
     """Vertical field of view."""
     widths: tuple[int, int, int] = (64, 80, 96)
     """Channels at half, quarter and eighth of the resolution."""
+    num_attentions: int = 1
+    """Self-attention layers at an eighth of the resolution."""
 
 
 @dataclass(frozen=True)
@@ -146,12 +149,10 @@ class ShapeEstimator(nn.Module):
         self.downs = nn.ModuleList(_Down(*level) for level in levels)
         self.ups = nn.ModuleList(_Up(*level) for level in reversed(levels))
         deepest = widths[-1]
-        self.middle = nn.Sequential(
-            _ResidualBlock(deepest, deepest),
-            _ResidualBlock(deepest, deepest),
-            _SelfAttention(deepest),
-            _ResidualBlock(deepest, deepest),
-        )
+        middle: list[nn.Module] = [_ResidualBlock(deepest, deepest)]
+        for _ in range(config.num_attentions):
+            middle += [_SelfAttention(deepest), _ResidualBlock(deepest, deepest)]
+        self.middle = nn.Sequential(_ResidualBlock(deepest, deepest), *middle)
         self.norm = nn.GroupNorm(8, widths[0])
         self.head = nn.Conv2d(widths[0], 4 * (config.num_planes + 3), 1)
 
@@ -192,16 +193,12 @@ class ShapeEstimator(nn.Module):
             hidden = up(hidden, kept.pop())
         return functional.silu(self.norm(hidden))
 
-    def save_pretrained(self, folder: Path, *, dtype: torch.dtype) -> None:
-        """Writes ``config.json`` and ``model.safetensors``."""
-        from safetensors.torch import save_file
-
+    def save_pretrained(self, folder: Path) -> None:
+        """Writes ``config.json`` and ``model.safetensors`` (a byte a weight)."""
         folder.mkdir(parents=True, exist_ok=True)
         document = json.dumps(asdict(self.config), indent=2)
         (folder / _CONFIG_FILE).write_text(document + "\n")
-        weights = {k: v.detach().cpu().to(dtype) for k, v in self.state_dict().items()}
-        contiguous = {k: v.contiguous().clone() for k, v in weights.items()}
-        save_file(contiguous, folder / _WEIGHTS_FILE)
+        save_compact(self.state_dict(), folder / _WEIGHTS_FILE)
 
 
 def load_shape_estimator(folder: Path) -> ShapeEstimator:
@@ -216,12 +213,10 @@ def load_shape_estimator(folder: Path) -> ShapeEstimator:
     Raises:
         FileNotFoundError: If a file is missing.
     """
-    from safetensors.torch import load_file
-
     document = json.loads((folder / _CONFIG_FILE).read_text())
     document["widths"] = tuple(document["widths"])
     estimator = ShapeEstimator(ShapeEstimatorConfig(**document))
-    estimator.load_state_dict(load_file(folder / _WEIGHTS_FILE))
+    estimator.load_state_dict(load_compact(folder / _WEIGHTS_FILE))
     return estimator.float().eval().requires_grad_(False)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import prior_scores
+from realfusion.priors.model_files import BUNDLED_FOLDER
+from realfusion.priors.shape_estimator import SHAPE_ESTIMATOR_FOLDER
 
 
 def test_the_bundled_prior_has_a_row_for_all_that_is_asked(
@@ -36,8 +39,13 @@ def test_what_cannot_be_scored_is_refused(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(
+        BUNDLED_FOLDER, broken, ignore=shutil.ignore_patterns(SHAPE_ESTIMATOR_FOLDER)
+    )
     for arguments, said in (
         ([str(tmp_path)], "PRIOR must be a prior"),
+        ([str(broken)], "the prior's UNet must take"),
         (["--objects", "0"], "--objects must be at least 1, got 0"),
     ):
         monkeypatch.setattr(sys, "argv", ["prior_scores", *arguments])

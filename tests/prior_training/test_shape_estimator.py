@@ -23,6 +23,7 @@ from realfusion.prior_training.shape_estimator import (
     shape_iou,
     shape_losses,
     train_shape_estimator,
+    trained_shape,
 )
 from realfusion.priors.shape_estimator import (
     ShapeEstimate,
@@ -141,7 +142,7 @@ def test_training_starts_from_given_weights(
 ) -> None:
     settings = dataclasses.replace(SMOKE.shape_estimator, steps=0)
     config = dataclasses.replace(SMOKE, device="cpu", shape_estimator=settings)
-    initial = ShapeEstimator(SMALL)
+    initial = ShapeEstimator(trained_shape(config))
     trained = train_shape_estimator(
         [bodies], config, tmp_path, lambda *_: None, initial=initial
     )

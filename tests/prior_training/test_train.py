@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from realfusion.cameras.camera import Camera
+from realfusion.errors import InputError
 from realfusion.prior_training.config import SMOKE, DataConfig
 from realfusion.prior_training.train import train_prior
 from realfusion.priors.config import Prompt
@@ -131,6 +132,22 @@ def test_the_shape_estimator_alone_leaves_the_rest_of_a_prior(
     )
     assert record["shape_estimator"]["samples"] == 12
     assert record["samples"] == before["samples"], "the diffusion model's own"
+
+
+def test_a_shape_estimator_of_another_shape_is_refused(
+    trained: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(SMOKE.shape_estimator, widths=(8, 8, 16))
+    config = dataclasses.replace(
+        SMOKE,
+        device="cpu",
+        part="shape-estimator",
+        initial_prior=str(trained[0] / "prior"),
+        shape_estimator=settings,
+    )
+    with pytest.raises(InputError, match=r"must have the configuration's shape"):
+        train_prior(config, tmp_path)
+    assert not (tmp_path / "bodies").exists()
 
 
 def test_the_decoder_alone_leaves_the_rest_of_a_prior(

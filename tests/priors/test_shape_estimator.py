@@ -14,7 +14,9 @@ from realfusion.priors.shape_estimator import (
     load_shape_estimator,
 )
 
-SMALL = ShapeEstimatorConfig(image_size=16, num_planes=8, widths=(8, 8, 16))
+SMALL = ShapeEstimatorConfig(
+    image_size=16, num_planes=8, widths=(8, 8, 16), num_attentions=2
+)
 
 
 def ball_image(size: int = 64, radius: float = 0.6) -> torch.Tensor:
@@ -29,13 +31,13 @@ def ball_image(size: int = 64, radius: float = 0.6) -> torch.Tensor:
 
 def test_weights_survive_a_round_trip(tmp_path: Path) -> None:
     model = ShapeEstimator(SMALL).eval()
-    model.save_pretrained(tmp_path, dtype=torch.float32)
+    model.save_pretrained(tmp_path)
     loaded = load_shape_estimator(tmp_path)
     assert loaded.config == SMALL
     image, elevation = torch.rand(2, 4, 16, 16), torch.tensor([10.0, 30.0])
     with torch.no_grad():
         expected, found = model(image, elevation), loaded(image, elevation)
-    torch.testing.assert_close(found.logits, expected.logits)
+    torch.testing.assert_close(found.logits, expected.logits, atol=0.02, rtol=0.02)
     assert found.logits.shape == (2, 8, 16, 16)
     assert found.back_colours.shape == (2, 3, 16, 16)
 
