@@ -31,7 +31,9 @@ def export_prior(
     config: PriorTrainingConfig,
     record: dict[str, object],
 ) -> None:
-    """Writes a folder that the package loads like Stable Diffusion, in float16.
+    """Writes a folder that the package loads like Stable Diffusion.
+
+    Diffusers' parts are in float16, the image encoder's weights a byte each.
 
     Args:
         folder: Replaced if it exists.

@@ -67,9 +67,8 @@ def train_shape_estimator(
     """
     device, settings = training_device(config), config.shape_estimator
     torch.manual_seed(config.seed)
-    model = ShapeEstimator(trained_shape(config)).to(
-        device, memory_format=torch.channels_last
-    )  # type: ignore[call-overload]
+    model = ShapeEstimator(trained_shape(config))
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if initial is not None:
         model.load_state_dict(initial.state_dict())
     rate = settings.learning_rate

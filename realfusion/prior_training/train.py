@@ -206,12 +206,19 @@ def _initial_shape_estimator(config: PriorTrainingConfig) -> ShapeEstimator | No
     if config.initial_prior is None:
         return None
     initial = initial_shape_estimator(initial_prior_folder(config.initial_prior))
-    wanted = trained_shape(config)
-    if initial.config != wanted:
+    found, wanted = (
+        dataclasses.asdict(shape) for shape in (initial.config, trained_shape(config))
+    )
+    differing = [
+        f"{name} {found[name]} for {wanted[name]}"
+        for name in wanted
+        if found[name] != wanted[name]
+    ]
+    if differing:
         raise InputError(
             f"the shape estimator of `initial_prior` must have the configuration's "
-            f"shape, got {initial.config} for {wanted}; set `shape_estimator.widths` "
-            f"and `shape_estimator.num_attentions`"
+            f"shape, got {', '.join(differing)}: set the fields of `shape_estimator` "
+            f"to match"
         )
     return initial
 

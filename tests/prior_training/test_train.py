@@ -145,7 +145,7 @@ def test_a_shape_estimator_of_another_shape_is_refused(
         initial_prior=str(trained[0] / "prior"),
         shape_estimator=settings,
     )
-    with pytest.raises(InputError, match=r"must have the configuration's shape"):
+    with pytest.raises(InputError, match=r"shape, got widths \(8, 8, 8\) for \(8,"):
         train_prior(config, tmp_path)
     assert not (tmp_path / "bodies").exists()
 
