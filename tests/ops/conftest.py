@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from realfusion import _extension
+from realfusion.ops.field_precision import field_precision, set_field_precision
 
 # The same examples in every run.
 settings.register_profile(
@@ -32,3 +34,12 @@ def simd_level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """Every instruction set of this processor in turn."""
     monkeypatch.setenv("REALFUSION_SIMD", request.param)
     return request.param
+
+
+@pytest.fixture
+def float32_products() -> Iterator[None]:
+    """Of the radiance field on CUDA, for a close look; a test may choose others."""
+    before = field_precision()
+    set_field_precision("float32")
+    yield
+    set_field_precision(before)

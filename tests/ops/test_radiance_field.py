@@ -1,145 +1,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from realfusion._extension import load
-from realfusion.ops.field_precision import field_precision, set_field_precision
-from realfusion.ops.hash_grid import HashGridLayout, layout_arguments
-from realfusion.ops.radiance_field import (
-    DensityBlob,
-    FieldSamples,
-    radiance_field,
-    radiance_field_finite_difference,
+from realfusion.ops.hash_grid import layout_arguments
+from realfusion.ops.radiance_field import DensityBlob
+from tests.ops.field_problem import (
+    BOUND,
+    Problem,
+    assert_matches_reference,
+    assert_same,
+    evaluate,
+    evaluate_reference,
+    gradients,
+    make_problem,
+    outputs_of,
 )
-from realfusion.ops.reference import radiance_field as reference
 
-BOUND = 0.75
-_INITIAL_PRECISION = field_precision()  # no test has run yet
-
-
-@pytest.fixture(autouse=True)
-def _float32_products():
-    """Values are compared closely here; a test may choose another precision."""
-    before = field_precision()
-    set_field_precision("float32")
-    yield
-    set_field_precision(before)
-
-
-@dataclass(frozen=True)
-class Problem:
-    positions: Tensor
-    table: Tensor
-    weights: tuple[Tensor, ...]
-    layout: HashGridLayout
-
-    def parameters(self) -> tuple[Tensor, ...]:
-        return (self.table, *self.weights)
-
-    def arguments(self) -> tuple:
-        return (self.positions, self.table, self.weights, self.layout)
-
-    def requiring_grad(self) -> Problem:
-        return replace(
-            self,
-            table=self.table.detach().clone().requires_grad_(),
-            weights=tuple(w.detach().clone().requires_grad_() for w in self.weights),
-        )
-
-
-def make_problem(
-    num_samples: int = 300,
-    *,
-    width: int = 16,
-    dtype: torch.dtype = torch.float64,
-    device: str = "cpu",
-    extent: float = 0.99,
-    seed: int = 0,
-    **layout_options: object,
-) -> Problem:
-    generator = torch.Generator().manual_seed(seed)
-    options = {
-        "num_levels": 4,
-        "base_resolution": 4,
-        "finest_resolution": 32,
-        "log2_table_size": 10,
-        **layout_options,
-    }
-    layout = HashGridLayout(**options)  # type: ignore[arg-type]
-
-    def normal(*shape: int, scale: float = 1.0) -> Tensor:
-        values = torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
-        return values.to(dtype=dtype, device=device)
-
-    inputs = layout.num_outputs
-    weights = (
-        normal(width, inputs, scale=inputs**-0.5),
-        normal(width, scale=0.3),
-        normal(width, width, scale=(2.0 / width) ** 0.5),
-        normal(width, scale=0.3),
-        normal(4, width, scale=width**-0.5),
-        normal(4, scale=0.3),
-    )
-    table = normal(layout.num_entries, layout.num_features)
-    unit = torch.rand(num_samples, 3, generator=generator, dtype=torch.float64)
-    positions = ((unit * 2.0 - 1.0) * BOUND * extent).to(dtype=dtype, device=device)
-    return Problem(positions, table, weights, layout)
-
-
-def evaluate(problem: Problem, **options) -> FieldSamples:
-    options = {"bound": BOUND, "blob": DensityBlob(), **options}
-    return radiance_field(*problem.arguments(), **options)
-
-
-def evaluate_reference(problem: Problem, **options) -> FieldSamples:
-    options = {"bound": BOUND, "blob": DensityBlob(), **options}
-    return reference.radiance_field(*problem.arguments(), **options)
-
-
-def outputs_of(samples: FieldSamples) -> list[Tensor]:
-    outputs = [samples.densities, samples.albedo]
-    return outputs if samples.normals is None else [*outputs, samples.normals]
-
-
-def gradients(samples: FieldSamples, problem: Problem) -> tuple[Tensor, ...]:
-    generator = torch.Generator().manual_seed(7)
-    outputs = outputs_of(samples)
-    upstream = [
-        torch.randn(o.shape, generator=generator, dtype=torch.float64).to(o)
-        for o in outputs
-    ]
-    # Densities span decades: without this, the largest would drown all the others.
-    upstream[0] = upstream[0] / (1.0 + samples.densities.detach())
-    return torch.autograd.grad(
-        outputs, problem.parameters(), upstream, materialize_grads=True
-    )
-
-
-def assert_same(actual: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
-    """Up to rounding, measured against the tensor's own size."""
-    relative = 1e-4 if dtype == torch.float32 else 1e-10
-    scale = expected.abs().max().item() if expected.numel() else 0.0
-    torch.testing.assert_close(actual, expected, rtol=relative, atol=relative * scale)
-
-
-def assert_matches_reference(problem: Problem, **options) -> None:
-    native, twin = problem.requiring_grad(), problem.requiring_grad()
-    samples = evaluate(native, **options)
-    expected = evaluate_reference(twin, **options)
-    dtype = problem.positions.dtype
-    for output, expected_output in zip(
-        outputs_of(samples), outputs_of(expected), strict=True
-    ):
-        assert_same(output, expected_output, dtype)
-    for grad, expected_grad in zip(
-        gradients(samples, native), gradients(expected, twin), strict=True
-    ):
-        assert_same(grad, expected_grad, dtype)
+pytestmark = pytest.mark.usefixtures("float32_products")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -388,53 +271,6 @@ def test_normals_point_out_of_the_blob(device):
     torch.testing.assert_close(normals, outward, atol=1e-5, rtol=0.0)
 
 
-@pytest.mark.parametrize("taps", [4, 6])
-def test_finite_differences_approach_the_analytic_normals(device, taps):
-    problem = make_problem(
-        500, dtype=torch.float64, interpolation="smoothstep", finest_resolution=8
-    )
-    analytic = evaluate(problem)
-    different = radiance_field_finite_difference(
-        *problem.arguments(),
-        bound=BOUND,
-        blob=DensityBlob(),
-        epsilon=1e-5,
-        taps=taps,
-    )
-    torch.testing.assert_close(different.densities, analytic.densities)
-    torch.testing.assert_close(different.albedo, analytic.albedo)
-    # Where a ReLU or a cell changes between the taps, the two differ.
-    is_same = (different.normals - analytic.normals).norm(dim=-1) < 1e-3
-    assert is_same.double().mean() > 0.98
-
-
-@pytest.mark.parametrize("taps", [4, 6])
-def test_gradcheck_of_finite_differences(taps):
-    problem = make_problem(
-        2, num_levels=2, base_resolution=2, finest_resolution=3, log2_table_size=5
-    )
-
-    def normals(table: Tensor, *weights: Tensor) -> Tensor:
-        changed = replace(problem, table=table, weights=weights)
-        return radiance_field_finite_difference(
-            *changed.arguments(), bound=BOUND, blob=DensityBlob(), taps=taps
-        ).normals
-
-    parameters = problem.requiring_grad().parameters()
-    assert torch.autograd.gradcheck(normals, parameters, atol=1e-4)
-
-
-@pytest.mark.parametrize("taps", [4, 6])
-def test_finite_difference_normals_train_the_field(taps):
-    problem = make_problem(100, dtype=torch.float64).requiring_grad()
-    samples = radiance_field_finite_difference(
-        *problem.arguments(), bound=BOUND, blob=DensityBlob(), taps=taps
-    )
-    grads = gradients(samples, problem)
-    assert all((grad != 0).any() for grad in grads)
-    assert samples.normals.norm(dim=-1).max().item() == pytest.approx(1.0)
-
-
 def test_empty_input_has_empty_outputs_and_zero_gradients(device):
     problem = make_problem(0, dtype=torch.float32, device=device).requiring_grad()
     samples = evaluate(problem)
@@ -516,65 +352,9 @@ def test_settings_out_of_range_are_rejected(options, message):
         evaluate(make_problem(), **options)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"epsilon": 0.0}, "`epsilon` must be"), ({"taps": 5}, "`taps` must be 4 or 6")],
-)
-def test_finite_difference_settings_out_of_range_are_rejected(options, message):
-    with pytest.raises(ValueError, match=message):
-        radiance_field_finite_difference(
-            *make_problem().arguments(), bound=BOUND, blob=DensityBlob(), **options
-        )
-
-
 def test_a_blob_without_size_is_rejected():
     with pytest.raises(ValueError, match="`radius` must be positive"):
         DensityBlob(radius=0.0)
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("width", [16, 32, 64])
-@pytest.mark.parametrize(
-    ("precision", "tolerance"), [("float32", 1e-4), ("tf32", 5e-3), ("bfloat16", 5e-2)]
-)
-def test_every_precision_stays_near_the_cpu(width, precision, tolerance):
-    set_field_precision(precision)
-    options = {"width": width, "dtype": torch.float32, "num_samples": 3000}
-    expected_problem = make_problem(**options).requiring_grad()
-    problem = make_problem(**options, device="cuda").requiring_grad()
-    expected, samples = evaluate(expected_problem), evaluate(problem)
-    assert_near(samples.densities.log(), expected.densities.log(), tolerance)
-    assert_near(samples.albedo, expected.albedo, tolerance)
-    # A few normals jump where rounding opens or closes a unit.
-    errors = (samples.normals.cpu() - expected.normals).norm(dim=-1)
-    assert errors.median() < tolerance
-    for grad, expected_grad in zip(
-        gradients(samples, problem), gradients(expected, expected_problem), strict=True
-    ):
-        assert_near(grad, expected_grad, 10 * tolerance)
-
-
-def assert_near(actual: Tensor, expected: Tensor, tolerance: float) -> None:
-    """In the root mean square, against that of the expected."""
-    error = (actual.cpu() - expected).square().mean().sqrt()
-    assert error <= tolerance * expected.square().mean().sqrt()
-
-
-def test_the_precision_is_tf32_until_another_is_chosen():
-    assert _INITIAL_PRECISION == "tf32"
-    for precision in ("bfloat16", "tf32", "float32"):
-        set_field_precision(precision)
-        assert field_precision() == precision
-    with pytest.raises(ValueError, match="`precision` must be one of"):
-        set_field_precision("half")
-
-
-def test_the_cpu_does_not_ask_for_the_precision():
-    problem = make_problem(dtype=torch.float32)
-    expected = evaluate(problem)
-    set_field_precision("bfloat16")
-    assert torch.equal(evaluate(problem).densities, expected.densities)
 
 
 def test_forward_keeps_56_bytes_a_sample():
