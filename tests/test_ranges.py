@@ -41,6 +41,7 @@ NAN = float("nan")
         (BackgroundConfig(), "random_probability", (1.5,)),
         (BackgroundConfig(), "hidden_width", (0,)),
         (RendererConfig(), "steps_across", (0,)),
+        (RendererConfig(), "picture_steps_across", (0,)),
         (RendererConfig(), "occupancy_interval", (0,)),
         (RendererConfig(), "occupancy_resolution", (0, 2, 48, 2048)),
         (ShadingConfig(), "ambient", (-0.1, 2.0)),

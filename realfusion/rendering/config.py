@@ -13,6 +13,10 @@ class RendererConfig:
 
     steps_across: int = 512
     """Steps along the diagonal of the scene's box; the step size follows from it."""
+    picture_steps_across: int | None = None
+    """The same for pictures, without gradients; as many as in training if not given.
+    Training jitters its samples, pictures do not: a crisp surface that long steps miss
+    or hit shows as rings."""
     cone_angle: float = 0.0
     """Growth of the step with distance (instant-ngp); 0 keeps the step constant."""
     early_stop_transmittance: float = 1e-4
@@ -35,6 +39,8 @@ class RendererConfig:
         """Refuse what cannot be marched."""
         check_at_least(self, 0, "cone_angle", "occupancy_warmup")
         check_at_least(self, 1, "steps_across", "occupancy_interval", "sample_capacity")
+        if self.picture_steps_across is not None:
+            check_at_least(self, 1, "picture_steps_across")
         check_within(self, 0.0, 1.0, "early_stop_transmittance", "occupancy_decay")
         check_positive(self, "occupancy_threshold")
         resolution = self.occupancy_resolution

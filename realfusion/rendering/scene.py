@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -51,6 +52,8 @@ class Scene(nn.Module):
         self.background = background
         self.occupancy = OccupancyGrid(config, bound)
         self.renderer = VolumeRenderer(config, bound)
+        steps = config.picture_steps_across or config.steps_across
+        self._pictures = VolumeRenderer(replace(config, steps_across=steps), bound)
         self.bound = bound
         self.num_active_levels: int | None = None
 
@@ -84,7 +87,7 @@ class Scene(nn.Module):
         with_normals: bool = True,
     ) -> Rendered:
         """Render a picture of (height, width) pixels without gradients."""
-        return self.renderer.render_image(
+        return self._pictures.render_image(
             self.field,
             self.occupancy,
             camera,

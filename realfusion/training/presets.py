@@ -75,7 +75,10 @@ _OBJECTIVE = ObjectiveConfig(
     body=TermConfig(initial=20.0),
     normal_smoothness=TermConfig(initial=2.0),
     orientation=TermConfig(initial=0.1),
+    entropy=TermConfig(initial=0.1, final=0.5, begin=0.3, end=0.7),
 )
+"""Where nobody knows how far an outline reaches, the mean of squares is least with fog.
+The entropy decides, once the shape stands (docs/quality.md)."""
 
 _EPS = 1e-5
 """Adam's: near the gradients of the sides that nobody sees. With one far below, noise
@@ -88,7 +91,10 @@ DEFAULT = ReconstructionConfig(
         num_levels=10, finest_resolution=384, log2_table_size=18, blob_density=0.0
     ),
     renderer=RendererConfig(
-        steps_across=128, occupancy_resolution=64, occupancy_warmup=128
+        steps_across=128,
+        picture_steps_across=256,
+        occupancy_resolution=64,
+        occupancy_warmup=128,
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="auto", steps=300),
@@ -112,7 +118,10 @@ FAST = ReconstructionConfig(
         blob_density=0.0,
     ),
     renderer=RendererConfig(
-        steps_across=128, occupancy_resolution=64, occupancy_warmup=128
+        steps_across=128,
+        picture_steps_across=256,
+        occupancy_resolution=64,
+        occupancy_warmup=128,
     ),
     coarse_to_fine=CoarseToFineConfig(initial_fraction=0.5, begin=0.3, end=0.7),
     initial_shape=InitialShapeConfig(kind="auto", steps=300),
@@ -152,7 +161,8 @@ def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
     colours are known: a background that changes keeps the object from fading into what
     is behind it, and empty space is a little preferred. Light is the preset's: `paper`
     has DreamFusion's; the embedded prior roughens what it sees lit. Every side is one
-    that the prior alone knows, so that none is to be calmed by Adam's epsilon.
+    that the prior alone knows, so that none is to be calmed by Adam's epsilon, nor any
+    outline to be decided early.
     """
     objective = config.objective
     return replace(
@@ -164,6 +174,7 @@ def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
         objective=replace(
             objective,
             prior=replace(objective.prior, initial=max(1.0, objective.prior.initial)),
+            entropy=ObjectiveConfig().entropy,
             sparsity=TermConfig(initial=TEXT_SPARSITY),
         ),
     )

@@ -122,6 +122,23 @@ def test_training_and_inference_paths_agree(ball_scene):
     torch.testing.assert_close(image.depth, rays.depth.detach())
 
 
+def test_pictures_may_take_shorter_steps_than_training(ball_scene):
+    def ball(**steps: int) -> Scene:
+        config = RendererConfig(occupancy_resolution=32, **steps)
+        return Scene(ball_scene.field, config=config, bound=ball_scene.bound)
+
+    def picture(scene: Scene) -> torch.Tensor:
+        return scene.render_image(Camera(), (SIZE, SIZE)).depth
+
+    long, short = ball(steps_across=32), ball(steps_across=256)
+    mixed = ball(steps_across=32, picture_steps_across=256)
+    assert torch.equal(picture(mixed), picture(short))
+    assert not torch.equal(picture(mixed), picture(long))
+    rays = Camera().rays(SIZE, SIZE)
+    trained = [s.render(rays, shading=Shading("albedo")).depth for s in (mixed, long)]
+    assert torch.equal(*trained)
+
+
 def test_gradients_reach_the_field(ball_scene):
     rendered = ball_scene.render(Camera().rays(9, 9), shading=Shading("albedo"))
     rendered.rgb.sum().backward()
