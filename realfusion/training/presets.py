@@ -55,6 +55,8 @@ its weights, unlike the release's, really stand in the stated proportion)."""
 
 TEXT_SPARSITY = 1e-3
 """Weight of empty space, where no mask tells how full the picture is."""
+TEXT_ENTROPY = 1e-2
+"""At most: an outline that no photo tells is not to be decided early."""
 
 _DISTILLATION = ScoreDistillationConfig(
     guidance_scale=3.0,
@@ -161,8 +163,7 @@ def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
     colours are known: a background that changes keeps the object from fading into what
     is behind it, and empty space is a little preferred. Light is the preset's: `paper`
     has DreamFusion's; the embedded prior roughens what it sees lit. Every side is one
-    that the prior alone knows, so that none is to be calmed by Adam's epsilon, nor any
-    outline to be decided early.
+    that the prior alone knows, so that none is to be calmed by Adam's epsilon.
     """
     objective = config.objective
     return replace(
@@ -174,7 +175,7 @@ def for_text(config: ReconstructionConfig) -> ReconstructionConfig:
         objective=replace(
             objective,
             prior=replace(objective.prior, initial=max(1.0, objective.prior.initial)),
-            entropy=ObjectiveConfig().entropy,
+            entropy=TermConfig(initial=min(TEXT_ENTROPY, objective.entropy.initial)),
             sparsity=TermConfig(initial=TEXT_SPARSITY),
         ),
     )

@@ -16,6 +16,8 @@ def test_words_alone_start_from_a_blob_before_changing_backgrounds(preset):
     assert config.background.prior_views == "random"
     assert config.objective.prior.initial >= 1.0
     assert config.objective.sparsity.initial > 0.0
+    assert config.objective.entropy.initial <= 0.01
+    assert config.objective.entropy.final is None
     assert config.iterations == preset.iterations
 
 
